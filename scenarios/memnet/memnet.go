@@ -1,0 +1,190 @@
+// Package memnet is a network in memory, for tests of whole nodes under
+// testing/synctest: gossip packets and streams, libp2p hosts and plain dials,
+// with processes that die, links that are cut and packets that get lost.
+//
+// It behaves as a network of hosts does where the difference matters. The port of
+// a dead process refuses and its connections are reset at once; across a cut link
+// nothing arrives and nothing is refused: dials time out, bytes wait in flight
+// and arrive when the link heals. Packets never block their sender: a full
+// receiver loses them. (memberlist's own mock does block, so that one dead node
+// stops all who talk to it.)
+//
+// Only the choice of lost packets comes from the seed. A run is repeatable in
+// its faults, not in the order in which goroutines do their work.
+package memnet
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// GossipPort and PeerPort are the ports that every node uses: each has an
+// address of its own, as on separate hosts.
+const (
+	GossipPort = 7071
+	PeerPort   = 7072
+)
+
+// Net is one network. All methods are safe for concurrent use.
+type Net struct {
+	mu    sync.Mutex // guards all below
+	rng   *rand.Rand
+	loss  float64
+	nodes map[string]*Node     // by name; the running or last process of that host
+	hosts map[netip.Addr]*Node // the same by address
+	group map[string]int       // side of a partition by name; nil when there is none
+	cuts  map[[2]string]bool   // single links cut by Cut, by sorted names
+	links map[*link]struct{}   // open connections
+}
+
+// New returns an empty network; seed decides which packets are lost.
+func New(seed int64) *Net {
+	return &Net{
+		rng:   rand.New(rand.NewPCG(uint64(seed), 1)),
+		nodes: map[string]*Node{},
+		hosts: map[netip.Addr]*Node{},
+		cuts:  map[[2]string]bool{},
+		links: map[*link]struct{}{},
+	}
+}
+
+// Node is one process on a host of its own. Once killed it stays dead;
+// Net.Node of the same name then starts a new one at the same address.
+type Node struct {
+	net  *Net
+	name string
+	addr netip.Addr
+
+	// Guarded by net.mu.
+	dead      bool
+	listeners map[int]*listener
+	packets   map[int]*Transport
+}
+
+// Node returns the running process of that name, started if there is none.
+func (n *Net) Node(name string) *Node {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	old := n.nodes[name]
+	if old != nil && !old.dead {
+		return old
+	}
+	addr := netip.AddrFrom4([4]byte{10, 0, byte(len(n.nodes) >> 8), byte(len(n.nodes) + 1)})
+	if old != nil {
+		addr = old.addr
+	}
+	node := &Node{net: n, name: name, addr: addr, listeners: map[int]*listener{}, packets: map[int]*Transport{}}
+	n.nodes[name] = node
+	n.hosts[addr] = node
+	return node
+}
+
+// Name returns the name given to Net.Node.
+func (nd *Node) Name() string { return nd.name }
+
+// Addr returns the address of the host.
+func (nd *Node) Addr() netip.Addr { return nd.addr }
+
+// Kill ends the process as kill -9 would: its connections are reset, its ports
+// refuse. The caller then stops the code that ran in it, which can no longer
+// reach anything.
+func (n *Net) Kill(name string) {
+	n.mu.Lock()
+	node := n.nodes[name]
+	if node == nil || node.dead {
+		n.mu.Unlock()
+		return
+	}
+	node.dead = true
+	var broken []*link
+	for l := range n.links {
+		if l.ends[0] == name || l.ends[1] == name {
+			broken = append(broken, l)
+		}
+	}
+	// The listeners stay open to the code of the dead process, which would take
+	// their end for an error of its own; nothing reaches them.
+	node.listeners = map[int]*listener{}
+	n.mu.Unlock()
+	for _, l := range broken {
+		l.reset(name)
+	}
+}
+
+// Partition splits the network: only nodes in the same group reach each other.
+// Nodes in no group form one more. It replaces an earlier partition.
+func (n *Net) Partition(groups ...[]string) {
+	n.mu.Lock()
+	n.group = map[string]int{}
+	for i, g := range groups {
+		for _, name := range g {
+			n.group[name] = i + 1
+		}
+	}
+	n.mu.Unlock()
+	n.thaw()
+}
+
+// Cut cuts the link between two nodes, both ways.
+func (n *Net) Cut(a, b string) {
+	n.mu.Lock()
+	n.cuts[pair(a, b)] = true
+	n.mu.Unlock()
+	n.thaw()
+}
+
+// Heal undoes Partition and Cut. What was in flight arrives.
+func (n *Net) Heal() {
+	n.mu.Lock()
+	n.group = nil
+	clear(n.cuts)
+	n.mu.Unlock()
+	n.thaw()
+}
+
+// SetLoss makes the network lose that share of all packets, from 0 to 1. Streams
+// lose nothing.
+func (n *Net) SetLoss(share float64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.loss = share
+}
+
+// thaw freezes and unfreezes every open connection as the cuts now say.
+func (n *Net) thaw() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for l := range n.links {
+		l.freeze(n.cut(l.ends[0], l.ends[1]))
+	}
+}
+
+// cut is called with mu held.
+func (n *Net) cut(a, b string) bool {
+	return a != b && (n.group[a] != n.group[b] || n.cuts[pair(a, b)])
+}
+
+// drop decides about one packet; called with mu held.
+func (n *Net) drop() bool { return n.loss > 0 && n.rng.Float64() < n.loss }
+
+func pair(a, b string) [2]string {
+	if a > b {
+		a, b = b, a
+	}
+	return [2]string{a, b}
+}
+
+func (nd *Node) tcpAddr(port int) *net.TCPAddr {
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(nd.addr, uint16(port)))
+}
+
+func parse(addr string) (netip.AddrPort, error) {
+	ap, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return ap, fmt.Errorf("memnet address %q: %w", addr, err)
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), nil
+}
