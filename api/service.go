@@ -25,7 +25,7 @@ type TaskFilter struct {
 // Service is everything that can be asked of a cluster. It means the same on
 // every node. All errors that a caller can cause are *Error; a write that
 // returns another error, or Internal, may or may not have happened. Results
-// belong to the caller. Lists are sorted by id.
+// belong to the caller. Lists are sorted by name; tasks by job and index.
 type Service interface {
 	// Submit creates a job. It fails with JobExists if there is one of that name,
 	// with Current set to it.
