@@ -35,7 +35,7 @@ type Job struct {
 	StopTimeout   Duration          `json:"stop_timeout"`   // between asking a task to end and killing it
 	StartTimeout  Duration          `json:"start_timeout"`  // not running after that is a failure
 	FailoverAfter Duration          `json:"failover_after"` // how long an absent owner counts as unknown, not dead
-	OnPartition   string            `json:"on_partition"`   // "replace"; "freeze" is not in this version
+	OnPartition   string            `json:"on_partition"`   // "replace", or "freeze": replaced only once the owner has left or was removed
 	MaxParallel   int               `json:"max_parallel"`   // moves under way at once
 	Pull          string            `json:"pull"`           // "missing", "always" or "never"; docker only
 	Pack          bool              `json:"pack"`           // fill nodes up instead of spreading

@@ -116,8 +116,6 @@ func TestInvalidJobs(t *testing.T) {
 		}, api.Invalid, "#/stop_timeout #/start_timeout #/failover_after"},
 		{"no start", func(j *api.Job) { j.StartTimeout = 0 }, api.Invalid, "#/start_timeout"},
 		{"no moves", func(j *api.Job) { j.MaxParallel = 0 }, api.Invalid, "#/max_parallel"},
-		{"freeze", func(j *api.Job) { j.OnPartition = "freeze" }, api.NotSupported, "#/on_partition"},
-		{"two later", func(j *api.Job) { j.Type, j.OnPartition = api.GlobalJob, "freeze" }, api.NotSupported, "#/type #/on_partition"},
 		{"odd partition", func(j *api.Job) { j.OnPartition = "panic" }, api.Invalid, "#/on_partition"},
 		{"odd pull", func(j *api.Job) { j.Pull = "daily" }, api.Invalid, "#/pull"},
 		{"too large", func(j *api.Job) { j.Command = slices.Repeat([]string{strings.Repeat("x", 32<<10)}, 9) }, api.TooLarge, ""},

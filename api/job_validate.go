@@ -40,7 +40,7 @@ func (j Job) Validate() error {
 	}
 	j.validateProgram(&bad)
 	j.validateAmounts(&bad)
-	j.validatePolicies(&bad, &later)
+	j.validatePolicies(&bad)
 	if b, err := json.Marshal(j.Spec()); err == nil && len(b) > MaxJobSize {
 		return Errorf(TooLarge, "the job is %d bytes; the limit is %d", len(b), MaxJobSize)
 	}
@@ -137,7 +137,7 @@ func (j Job) validateAmounts(bad *faults) {
 }
 
 // validatePolicies checks times and policies.
-func (j Job) validatePolicies(bad, later *faults) {
+func (j Job) validatePolicies(bad *faults) {
 	if !slices.Contains([]string{"always", "on-failure", "no"}, j.Restart.Policy) {
 		bad.add("restart/policy", "%.40q is none of always, on-failure, no", j.Restart.Policy)
 	}
@@ -161,12 +161,8 @@ func (j Job) validatePolicies(bad, later *faults) {
 	if j.MaxParallel < 1 || j.MaxParallel > MaxReplicas {
 		bad.add("max_parallel", "must be from 1 to %d", MaxReplicas)
 	}
-	switch j.OnPartition {
-	case "replace":
-	case "freeze":
-		later.add("on_partition", "freeze is not in this version (use replace)")
-	default:
-		bad.add("on_partition", "%.40q is not replace", j.OnPartition)
+	if !slices.Contains([]string{"replace", "freeze"}, j.OnPartition) {
+		bad.add("on_partition", "%.40q is none of replace, freeze", j.OnPartition)
 	}
 	if !slices.Contains([]string{"missing", "always", "never"}, j.Pull) {
 		bad.add("pull", "%.40q is none of missing, always, never", j.Pull)

@@ -63,6 +63,15 @@ type Service interface {
 	Node(ctx context.Context, id string) (Node, error)
 	// RemoveNode forgets a dead node, or fails with NodeAlive.
 	RemoveNode(ctx context.Context, id string) (Node, error)
+	// DrainNode has a live node give up its tasks to others, and take none until
+	// ResumeNode, also after a restart. It returns at once; the node's status turns
+	// from draining to drained when the last task has gone.
+	DrainNode(ctx context.Context, id string) (Node, error)
+	// ResumeNode undoes DrainNode, and a Leave that has not come to its end.
+	ResumeNode(ctx context.Context, id string) (Node, error)
+	// Leave has the node that is asked leave the cluster for good: it drains, and
+	// ends when its last task has gone or, with force, at once. It returns at once.
+	Leave(ctx context.Context, force bool) error
 
 	// Ready is nil when the node takes requests, or says why not (NotReady).
 	Ready(ctx context.Context) error

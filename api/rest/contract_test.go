@@ -134,6 +134,14 @@ func TestContractTheRest(t *testing.T) {
 		equal(t, "dead node", node.Status, api.NodeLeft)
 		equal(t, "error", err, nil)
 
+		node, err = svc.DrainNode(ctx, "n1")
+		equal(t, "draining", node.Status, api.NodeDraining)
+		equal(t, "error", err, nil)
+		node, err = svc.ResumeNode(ctx, "n1")
+		equal(t, "resumed", node, oneNode())
+		equal(t, "error", err, nil)
+		equal(t, "leave", svc.Leave(ctx, true), nil)
+
 		equal(t, "ready", svc.Ready(ctx), nil)
 		v, err := svc.Version(ctx)
 		equal(t, "version", v, api.Version{Version: "0.1.0", Wire: [2]int{1, 2}, Go: "go1.26"})
@@ -227,6 +235,9 @@ func TestContractErrors(t *testing.T) {
 				"Nodes":      func() error { _, err := svc.Nodes(ctx); return err },
 				"Node":       func() error { _, err := svc.Node(ctx, "n1"); return err },
 				"RemoveNode": func() error { _, err := svc.RemoveNode(ctx, "n1"); return err },
+				"DrainNode":  func() error { _, err := svc.DrainNode(ctx, "n1"); return err },
+				"ResumeNode": func() error { _, err := svc.ResumeNode(ctx, "n1"); return err },
+				"Leave":      func() error { return svc.Leave(ctx, false) },
 				"Ready":      func() error { return svc.Ready(ctx) },
 				"Version":    func() error { _, err := svc.Version(ctx); return err },
 			} {

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"reflect"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -272,6 +273,20 @@ func (f *fake) RemoveNode(_ context.Context, id string) (api.Node, error) {
 	n := oneNode()
 	n.Status = api.NodeLeft
 	return n, nil
+}
+
+func (f *fake) DrainNode(_ context.Context, id string) (api.Node, error) {
+	n := oneNode()
+	n.Status = api.NodeDraining
+	return n, f.call("drainnode ", id)
+}
+
+func (f *fake) ResumeNode(_ context.Context, id string) (api.Node, error) {
+	return oneNode(), f.call("resumenode ", id)
+}
+
+func (f *fake) Leave(_ context.Context, force bool) error {
+	return f.call("leave ", strconv.FormatBool(force))
 }
 
 func (f *fake) Ready(context.Context) error { return f.call("ready") }

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -221,4 +222,40 @@ func (s *Server) removeNode(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, node)
+}
+
+func (s *Server) drainNode(w http.ResponseWriter, r *http.Request) error {
+	return s.nodeAction(w, r, s.cfg.Service.DrainNode)
+}
+
+func (s *Server) resumeNode(w http.ResponseWriter, r *http.Request) error {
+	return s.nodeAction(w, r, s.cfg.Service.ResumeNode)
+}
+
+// nodeAction does what takes a node's name and begins something there.
+func (s *Server) nodeAction(w http.ResponseWriter, r *http.Request, do func(context.Context, string) (api.Node, error)) error {
+	if err := readNothing(w, r); err != nil {
+		return err
+	}
+	node, err := do(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusAccepted, node)
+}
+
+// leaving is the body of a leave.
+type leaving struct {
+	Force bool `json:"force"`
+}
+
+func (s *Server) leave(w http.ResponseWriter, r *http.Request) error {
+	var body leaving
+	if err := readJSON(w, r, &body); err != nil {
+		return err
+	}
+	if err := s.cfg.Service.Leave(r.Context(), body.Force); err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusAccepted, body)
 }

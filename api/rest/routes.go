@@ -24,6 +24,9 @@ const (
 	pathAuction = "/v1/tasks/{id}/auction"
 	pathNodes   = "/v1/nodes"
 	pathNode    = "/v1/nodes/{id}"
+	pathDrain   = "/v1/nodes/{id}/drain"
+	pathResume  = "/v1/nodes/{id}/resume"
+	pathLeave   = "/v1/cluster/leave"
 )
 
 // A route is one method of one path.
@@ -60,6 +63,9 @@ func routes() []route {
 		{"GET", pathNodes, nil, "all nodes", (*Server).nodes},
 		{"GET", pathNode, nil, "one node, by id, prefix, short id or name", (*Server).node},
 		{"DELETE", pathNode, nil, "forget a dead node", (*Server).removeNode},
+		{"POST", pathDrain, nil, "have a node give up its tasks and take none", (*Server).drainNode},
+		{"POST", pathResume, nil, "have a drained node take tasks again", (*Server).resumeNode},
+		{"POST", pathLeave, nil, "have this node leave the cluster for good: {\"force\":false}", (*Server).leave},
 	}
 }
 

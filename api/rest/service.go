@@ -163,7 +163,32 @@ func (c *Client) Node(ctx context.Context, id string) (api.Node, error) {
 
 // RemoveNode implements api.Service.
 func (c *Client) RemoveNode(ctx context.Context, id string) (api.Node, error) {
-	res, err := c.do(ctx, call{method: http.MethodDelete, path: fill(pathNode, id)})
+	return c.nodeCall(ctx, call{method: http.MethodDelete, path: fill(pathNode, id)})
+}
+
+// DrainNode implements api.Service.
+func (c *Client) DrainNode(ctx context.Context, id string) (api.Node, error) {
+	return c.nodeCall(ctx, call{method: http.MethodPost, path: fill(pathDrain, id)})
+}
+
+// ResumeNode implements api.Service.
+func (c *Client) ResumeNode(ctx context.Context, id string) (api.Node, error) {
+	return c.nodeCall(ctx, call{method: http.MethodPost, path: fill(pathResume, id)})
+}
+
+// Leave implements api.Service.
+func (c *Client) Leave(ctx context.Context, force bool) error {
+	res, err := c.do(ctx, call{method: http.MethodPost, path: pathLeave, body: leaving{Force: force}})
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	return decodeAnswer(res, &leaving{})
+}
+
+// nodeCall is a call that is answered with a node.
+func (c *Client) nodeCall(ctx context.Context, what call) (api.Node, error) {
+	res, err := c.do(ctx, what)
 	if err != nil {
 		return api.Node{}, err
 	}

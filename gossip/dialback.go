@@ -1,0 +1,160 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+const (
+	dialbackProtocol = "/orch/dialback/1"
+	dialbackTry      = 2 * time.Second // one dial, and the wait until Serf tells of the node
+	dialbackLimit    = 8 * time.Second
+	dialbackPings    = 3
+)
+
+type dialbackRequest struct {
+	Boot string `json:"boot"`
+}
+
+// DialbackAnswer is what a member saw when it dialled another one.
+type DialbackAnswer struct {
+	GossipTCP ProbeResult `json:"gossip_tcp"`
+	GossipUDP ProbeResult `json:"gossip_udp"`
+	PeerTCP   ProbeResult `json:"peer_tcp"`
+}
+
+// CheckReachable asks helper, a living member, to dial this node back at the
+// address it advertises. An error says which port cannot be reached, and from
+// where: a node that can call but not be called joins well, and is then declared
+// dead again and again.
+func (m *Membership) CheckReachable(ctx context.Context, helper peer.ID) error {
+	if m.cfg.Host == nil {
+		return errors.New("check reachability: no libp2p host")
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialbackLimit)
+	defer cancel()
+	other, ok := m.newest(helper.String())
+	if !ok {
+		return fmt.Errorf("check reachability: %s is not a member", helper)
+	}
+	if err := connectMember(ctx, m.cfg.Host, other); err != nil {
+		if back := m.cfg.Host.Network().Connectedness(helper); back != network.Connected {
+			return fmt.Errorf("this node %w %s:%d/tcp, the peer port there: open TCP %d on that host: %w",
+				ErrUnreachable, other.Addr, other.PeerPort, other.PeerPort, err)
+		}
+	}
+	var answer DialbackAnswer
+	if err := memberCall(ctx, m.cfg.Host, helper, dialbackProtocol, dialbackRequest{Boot: m.cfg.Boot}, &answer); err != nil {
+		return fmt.Errorf("check reachability: %w", err)
+	}
+	return ExplainDialback(other.Addr.String(), m.Self(), answer)
+}
+
+// ExplainDialback turns the answer of the member at from about self into an error,
+// or nil if all ports could be reached.
+func ExplainDialback(from string, self Member, a DialbackAnswer) error {
+	type port struct {
+		number int
+		proto  string
+		result ProbeResult
+	}
+	ports := []port{{self.GossipPort, "tcp", a.GossipTCP}, {self.GossipPort, "udp", a.GossipUDP}, {self.PeerPort, "tcp", a.PeerTCP}}
+	var bad []port
+	var says, open []string
+	for _, p := range ports {
+		if p.result == ProbeOpen {
+			continue
+		}
+		verb := "does not answer"
+		if p.result == ProbeRefused {
+			verb = "refuses"
+		}
+		bad = append(bad, p)
+		says = append(says, fmt.Sprintf("%d/%s %s", p.number, p.proto, verb))
+		open = append(open, fmt.Sprintf("%s %d", strings.ToUpper(p.proto), p.number))
+	}
+	switch {
+	case len(bad) == 0:
+		return nil
+	case len(bad) == len(ports):
+		return fmt.Errorf("%s %w this node at %s (%s): open %s or give --advertise", from, ErrUnreachable,
+			self.Addr, strings.Join(says, ", "), strings.Join(open, ", "))
+	case len(bad) == 1 && bad[0].proto == "udp":
+		return fmt.Errorf("%s %w this node at %s:%d/udp (tcp works): open UDP %d or give --advertise", from, ErrUnreachable,
+			self.Addr, self.GossipPort, self.GossipPort)
+	}
+	return fmt.Errorf("%s %w this node at %s (%s; the rest works): open %s or give --advertise", from, ErrUnreachable,
+		self.Addr, strings.Join(says, ", "), strings.Join(open, " and "))
+}
+
+// serveDialback dials back whoever asks, at the address that Serf knows of it: the
+// asker is the authenticated peer of the stream, and can name no other.
+func (m *Membership) serveDialback(ctx context.Context, st network.Stream) error {
+	var req dialbackRequest
+	if err := memberRead(st, &req); err != nil {
+		return fmt.Errorf("read dialback request: %w", err)
+	}
+	asker, ok := m.awaitBoot(ctx, st.Conn().RemotePeer().String(), req.Boot)
+	if !ok {
+		return errors.New("dialback asked by a boot that is not a member")
+	}
+	answer := DialbackAnswer{GossipUDP: m.ping(ctx, asker)}
+	answer.GossipTCP = m.try(ctx, asker.gossipAddr().String())
+	answer.PeerTCP = m.try(ctx, asker.peerAddr().String())
+	return memberWrite(st, answer)
+}
+
+// awaitBoot waits a little for Serf to tell of a node that has just joined.
+func (m *Membership) awaitBoot(ctx context.Context, id, boot string) (Member, bool) {
+	ctx, cancel := context.WithTimeout(ctx, dialbackTry)
+	defer cancel()
+	look := time.NewTicker(50 * time.Millisecond)
+	defer look.Stop()
+	for {
+		for _, mem := range m.Members() {
+			if mem.ID == id && mem.Boot == boot && mem.Status == MemberAlive {
+				return mem, true
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return Member{}, false
+		case <-look.C:
+		}
+	}
+}
+
+func (m *Membership) try(ctx context.Context, addr string) ProbeResult {
+	ctx, cancel := context.WithTimeout(ctx, dialbackTry)
+	defer cancel()
+	c, err := m.cfg.Dial(ctx, "tcp", addr)
+	switch {
+	case err == nil:
+		_ = c.Close()
+		return ProbeOpen
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ProbeRefused
+	}
+	return ProbeUnclear
+}
+
+func (m *Membership) ping(ctx context.Context, to Member) ProbeResult {
+	addr := net.UDPAddrFromAddrPort(to.gossipAddr())
+	for range dialbackPings {
+		if ctx.Err() != nil {
+			break
+		}
+		if _, err := m.serf.Memberlist().Ping(serfName(to.ID, to.Boot), addr); err == nil {
+			return ProbeOpen
+		}
+	}
+	return ProbeUnclear
+}

@@ -1,0 +1,104 @@
+package gossip
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/libp2p/go-msgio"
+)
+
+// MaxFrame is the largest frame on the wire, in bytes.
+const MaxFrame = 1 << 20
+
+// pushRequest is one frame of records that the sender holds. Its answer is a
+// pushReply; a stream carries any number of the pairs.
+type pushRequest struct {
+	Min     int      `json:"min"`
+	Max     int      `json:"max"`
+	Boot    string   `json:"boot"`
+	Durable bool     `json:"durable,omitempty"` // answer when they are on disk
+	Onward  bool     `json:"onward,omitempty"`  // not sent to everybody: pass on what is news
+	Records []Record `json:"records"`
+}
+
+// pushReply says what became of the records of a pushRequest.
+type pushReply struct {
+	Unsynced bool     `json:"unsynced,omitempty"` // nothing was taken: sync first
+	Stale    []string `json:"stale,omitempty"`    // keys of which the receiver has a greater version
+	Greater  []Record `json:"greater,omitempty"`  // those versions, as many as fit
+	Refused  []string `json:"refused,omitempty"`  // keys not taken for another reason
+	Error    string   `json:"error,omitempty"`
+}
+
+// frames reads and writes length-prefixed JSON on a stream.
+type frames struct {
+	r msgio.ReadCloser
+	w msgio.WriteCloser
+}
+
+func newFrames(rw io.ReadWriter) frames {
+	return frames{msgio.NewVarintReaderSize(rw, MaxFrame), msgio.NewVarintWriter(rw)}
+}
+
+func (f frames) write(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode frame: %w", err)
+	}
+	if len(b) > MaxFrame {
+		return fmt.Errorf("%w: frame of %d bytes, at most %d are allowed", ErrProtocol, len(b), MaxFrame)
+	}
+	return f.w.WriteMsg(b)
+}
+
+// read decodes the next frame into v; io.EOF says that there is none.
+func (f frames) read(v any) error {
+	b, err := f.r.ReadMsg()
+	if err != nil {
+		return err
+	}
+	defer f.r.ReleaseMsg(b)
+	return decodeFrame(b, v)
+}
+
+// decodeFrame takes exactly one JSON value. Fields that it does not know are
+// ignored, so that a later release can add some.
+func decodeFrame(b []byte, v any) error {
+	if len(bytes.TrimSpace(b)) == 0 {
+		return fmt.Errorf("%w: empty frame", ErrProtocol)
+	}
+	if err := json.Unmarshal(b, v); err != nil {
+		return fmt.Errorf("%w: frame is not what it should be: %w", ErrProtocol, err)
+	}
+	return nil
+}
+
+// check refuses a request from a release that this one cannot talk with.
+func (r pushRequest) check() error {
+	if r.Max < wireMin || r.Min > wireMax {
+		return fmt.Errorf("%w: the peer speaks versions %d to %d, this node %d to %d", ErrProtocol, r.Min, r.Max, wireMin, wireMax)
+	}
+	if r.Boot == "" || len(r.Boot) > MaxKey {
+		return fmt.Errorf("%w: no boot in a push", ErrProtocol)
+	}
+	return nil
+}
+
+// batches splits records, parents first, into parts that fit a frame.
+func batches(rules Rules, recs []Record) [][]Record {
+	recs = append([]Record(nil), recs...)
+	parentsFirst(rules, recs)
+	var out [][]Record
+	size := 0
+	for i, r := range recs {
+		n := recordSize(r)
+		if i == 0 || size+n > framePart {
+			out, size = append(out, nil), 0
+		}
+		size += n
+		out[len(out)-1] = append(out[len(out)-1], r)
+	}
+	return out
+}
