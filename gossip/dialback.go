@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -17,7 +18,7 @@ const (
 	dialbackProtocol = "/orch/dialback/1"
 	dialbackTry      = 2 * time.Second // one dial, and the wait until Serf tells of the node
 	dialbackLimit    = 8 * time.Second
-	dialbackPings    = 3
+	dialbackPatience = 5 * time.Second // for a datagram to be answered: many may be joining a busy machine
 )
 
 type dialbackRequest struct {
@@ -106,9 +107,12 @@ func (m *Membership) serveDialback(ctx context.Context, st network.Stream) error
 	if !ok {
 		return errors.New("dialback asked by a boot that is not a member")
 	}
-	answer := DialbackAnswer{GossipUDP: m.ping(ctx, asker)}
-	answer.GossipTCP = m.try(ctx, asker.gossipAddr().String())
-	answer.PeerTCP = m.try(ctx, asker.peerAddr().String())
+	var answer DialbackAnswer
+	var probes sync.WaitGroup
+	probes.Go(func() { answer.GossipUDP = m.ping(ctx, asker) })
+	probes.Go(func() { answer.GossipTCP = m.try(ctx, asker.gossipAddr().String()) })
+	probes.Go(func() { answer.PeerTCP = m.try(ctx, asker.peerAddr().String()) })
+	probes.Wait()
 	return memberWrite(st, answer)
 }
 
@@ -146,13 +150,20 @@ func (m *Membership) try(ctx context.Context, addr string) ProbeResult {
 	return ProbeUnclear
 }
 
+// ping says whether the gossip port of a member answers by UDP.
 func (m *Membership) ping(ctx context.Context, to Member) ProbeResult {
-	addr := net.UDPAddrFromAddrPort(to.gossipAddr())
-	for range dialbackPings {
-		if ctx.Err() != nil {
-			break
+	ctx, cancel := context.WithTimeout(ctx, dialbackPatience)
+	defer cancel()
+	name := serfName(to.ID, to.Boot)
+	if m.prober != nil {
+		if m.prober.probe(ctx, to.gossipAddr(), name) {
+			return ProbeOpen
 		}
-		if _, err := m.serf.Memberlist().Ping(serfName(to.ID, to.Boot), addr); err == nil {
+		return ProbeUnclear
+	}
+	addr := net.UDPAddrFromAddrPort(to.gossipAddr())
+	for ctx.Err() == nil {
+		if _, err := m.serf.Memberlist().Ping(name, addr); err == nil {
 			return ProbeOpen
 		}
 	}

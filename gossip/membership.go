@@ -25,6 +25,9 @@ const gossipLabel = "orch"
 // node makes a new one, so that this bounds the list.
 const forgetAfter = 30 * time.Minute
 
+// tagsRepeat is when tags are told once more.
+const tagsRepeat = 3 * time.Second
+
 // slowLook is how often the members are read again even if no event came.
 const slowLook = 10 * time.Second
 
@@ -69,6 +72,8 @@ type Membership struct {
 	cfg  MembershipConfig
 	log  logrus.FieldLogger
 	serf *serf.Serf // set by Open
+
+	prober *udpProber // set by Open; nil on a transport that is not ours
 
 	dirty   chan struct{} // members may have changed
 	tagsDue chan struct{}
@@ -168,13 +173,13 @@ func (m *Membership) Open(ctx context.Context) error {
 	logger := memberLogger(m.log)
 	transport := m.cfg.Transport
 	if transport == nil {
-		t, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{
-			BindAddrs: []string{m.cfg.Bind}, BindPort: m.cfg.Port, Logger: logger})
-		if err != nil {
+		if m.prober, err = newUDPProber(&memberlist.NetTransportConfig{
+			BindAddrs: []string{m.cfg.Bind}, BindPort: m.cfg.Port, Logger: logger}, m.cfg.Key, serfName(m.cfg.ID, m.cfg.Boot)); err != nil {
 			return m.bindError(ctx, err)
 		}
-		m.cfg.Port = t.GetAutoBindPort()
-		transport = t
+		m.tasks.Go(m.prober.forward)
+		m.cfg.Port = m.prober.GetAutoBindPort()
+		transport = m.prober
 	}
 	events := make(chan serf.Event, 1024)
 	conf := m.serfConfig(transport)
@@ -326,20 +331,30 @@ func (m *Membership) SetTags(tags map[string]string) error {
 }
 
 // publish is alone in calling Serf's SetTags, which blocks for as long as its
-// broadcast takes and is not safe for concurrent use.
+// broadcast takes and is not safe for concurrent use. What is published is told
+// once more a little later: a node that was joining just then may have missed it,
+// and would learn of it only from the next exchange of all states, half a minute on.
 func (m *Membership) publish(ctx context.Context) {
 	published := encodeMemberTags(m.cfg.Tags, m.cfg.Started, m.cfg.PeerPort)
+	repeat := time.NewTimer(tagsRepeat)
+	defer repeat.Stop()
 	for {
+		again := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-m.tagsDue:
+		case <-repeat.C:
+			again = true
 		}
 		m.mu.Lock()
 		tags, leaving := encodeMemberTags(m.tags, m.cfg.Started, m.cfg.PeerPort), m.leaving
 		m.mu.Unlock()
-		if leaving || maps.Equal(tags, published) {
+		if leaving || maps.Equal(tags, published) && !again {
 			continue
+		}
+		if !again {
+			repeat.Reset(tagsRepeat)
 		}
 		published = tags
 		if err := m.serf.SetTags(maps.Clone(tags)); err != nil {

@@ -14,7 +14,7 @@ import (
 const (
 	pushTimeout = 10 * time.Second
 	// pushDelay gathers what changes together; nobody waits for it.
-	pushDelay = 20 * time.Millisecond
+	pushDelay = 40 * time.Millisecond
 	// pushFan is to how many random peers news go when there are many. With the
 	// receivers passing news on, about 98 % hear of it that way, and the others by
 	// the next syncs.

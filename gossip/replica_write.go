@@ -140,6 +140,18 @@ func (r *Replica) Receive(ctx context.Context, from peer.ID, recs ...Record) (sy
 	return true, wait(ctx)
 }
 
+// ReceiveLazy is Receive without waiting for the disk. A Put that follows it is
+// not on disk before it.
+func (r *Replica) ReceiveLazy(from peer.ID, recs ...Record) (synced bool) {
+	if !r.Synced(from) {
+		r.greet(from)
+		return false
+	}
+	m, _ := r.absorb(recs)
+	r.spread(m.News, from)
+	return true
+}
+
 // absorb merges records of a peer with which we are synced.
 func (r *Replica) absorb(recs []Record) (Merged, func(context.Context) error) {
 	defer r.deliver()

@@ -110,3 +110,14 @@ type Driver interface {
 	// Follow it ends when the container has ended and all is read.
 	Logs(ctx context.Context, id string, o api.LogOptions, each func(api.LogLine) error) error
 }
+
+// Reaper is a Driver whose engine may hold tasks of other nodes of the cluster
+// too, as when several agents share a machine.
+type Reaper interface {
+	Driver
+	// Siblings lists the containers that labels of this cluster say are another
+	// node's, and that have not exited.
+	Siblings(ctx context.Context) ([]Container, error)
+	// Reap kills and removes a sibling. When it returns nil, the sibling is gone.
+	Reap(ctx context.Context, c Container) error
+}

@@ -14,6 +14,7 @@ const dirVar = "ORCH_DIR"
 //	stampOf(pid)        when the machine says that a process started, unless it is dead
 //	image(pid)          bytes that change when the process becomes another program
 //	carries(pid, dir)   whether its environment has ORCH_DIR=dir
+//	markings(pid)       the variables of its environment that begin with ORCH_
 //	awaitDeath(ctx, l)  returns nil when l has ended, and an error when it cannot tell
 type process struct {
 	pid     int

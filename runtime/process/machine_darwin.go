@@ -58,3 +58,9 @@ func carries(pid int, dir string) bool {
 }
 
 func awaitDeath(ctx context.Context, l leader) error { return pollDeath(ctx, l) }
+
+// markings is what the environment of a process says with names that begin with
+// ORCH_; nothing for programs that the system protects.
+func markings(pid int) map[string]string {
+	return markingsOf(bytes.Split(image(pid), []byte{0}))
+}

@@ -118,3 +118,13 @@ func awaitDeath(ctx context.Context, l leader) error {
 	}
 	return err
 }
+
+// markings is what the environment of a process says with names that begin with
+// ORCH_; nothing for processes of other users.
+func markings(pid int) map[string]string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	if err != nil || !bytes.Contains(b, []byte("ORCH_")) {
+		return nil
+	}
+	return markingsOf(bytes.Split(b, []byte{0}))
+}

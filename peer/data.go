@@ -1,0 +1,386 @@
+package peer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-msgio"
+
+	"github.com/exitae337/orchestergo/api"
+	"github.com/exitae337/orchestergo/bidding"
+	"github.com/exitae337/orchestergo/gossip"
+)
+
+// Any node serves any node's data over one protocol: a question, then answers
+// until one says that it was the last.
+const (
+	dataProtocol protocol.ID = "/orch/data/1"
+	maxFrame                 = 1 << 20
+	dataWait                 = 2 * time.Second // for the first answer
+	clockEvery               = time.Minute     // between two looks at others' clocks
+	clockPeers               = 5               // whose clocks are looked at
+)
+
+// question is what one node asks another.
+type question struct {
+	Op   string         `json:"op"`
+	Job  string         `json:"job,omitempty"`
+	Life int64          `json:"life,omitempty"`
+	Slot int            `json:"slot,omitempty"`
+	ID   string         `json:"id,omitempty"` // of an auction, or an epoch's container
+	Logs api.LogOptions `json:"logs,omitzero"`
+	// Epoch selects an attempt.
+	Epoch uint64 `json:"epoch,omitempty"`
+	// Stamp is the asking node's version of the job.
+	Stamp gossip.Stamp `json:"stamp,omitzero"`
+	// For is how long a node that says goodbye wants to be waited for.
+	For time.Duration `json:"for,omitempty"`
+	// On is what to turn on or off.
+	On bool `json:"on,omitempty"`
+	// Boot is the asking node's.
+	Boot string `json:"boot,omitempty"`
+}
+
+// answer is one frame back.
+type answer struct {
+	Error   *api.Error      `json:"error,omitempty"`
+	Last    bool            `json:"last,omitempty"`
+	Line    *api.LogLine    `json:"line,omitempty"`
+	Sheet   *api.Sheet      `json:"sheet,omitempty"`
+	Pending map[int]pending `json:"pending,omitempty"`
+	On      bool            `json:"on,omitempty"`
+	Time    int64           `json:"time,omitempty"` // unix ms
+}
+
+// pending is what a coordinator says of a slot that nobody has.
+type pending struct {
+	Why   string `json:"why"`
+	Sheet string `json:"sheet"`
+}
+
+// serveData registers the protocol.
+func (p *Peer) serveData() {
+	places := make(chan struct{}, 256)
+	p.host.SetStreamHandler(dataProtocol, func(s network.Stream) {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+		default:
+			_ = s.Reset() // too many at once: the asker sees it and may come back
+			return
+		}
+		defer func() {
+			if r := recover(); r != nil {
+				p.log.WithField("panic", r).Error("a question of another node broke its handler")
+				_ = s.Reset()
+			}
+		}()
+		p.asked.Add(1)
+		defer p.asked.Done()
+		p.serveQuestion(s)
+	})
+}
+
+func (p *Peer) serveQuestion(s network.Stream) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = s.Reset() })()
+	q, err := readQuestion(s)
+	if err != nil {
+		p.log.WithError(err).Debug("a question of another node cannot be read")
+		_ = s.Reset()
+		return
+	}
+	go func() { // the asker closing its side, or its death, ends the answer
+		_, _ = io.Copy(io.Discard, s)
+		cancel()
+	}()
+	defer context.AfterFunc(p.ctx, cancel)()
+	w := msgio.NewVarintWriter(s)
+	var mu sync.Mutex // guards w
+	send := func(a answer) error {
+		b, err := json.Marshal(a)
+		if err != nil {
+			return fmt.Errorf("encode an answer: %w", err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return w.WriteMsg(b)
+	}
+	last := p.reply(ctx, nodeID(s.Conn().RemotePeer()), q, send)
+	last.Last = true
+	if send(last) == nil {
+		_ = s.CloseWrite()
+	}
+	_ = s.Close()
+}
+
+func readQuestion(s network.Stream) (question, error) {
+	var q question
+	timeout := time.AfterFunc(dataWait, func() { _ = s.Reset() })
+	defer timeout.Stop()
+	b, err := msgio.NewVarintReaderSize(s, maxFrame).ReadMsg()
+	if err != nil {
+		return q, fmt.Errorf("read a question: %w", err)
+	}
+	if err := json.Unmarshal(b, &q); err != nil {
+		return q, fmt.Errorf("read a question: %w", err)
+	}
+	return q, nil
+}
+
+// reply answers one question; what is not the last frame goes through send.
+func (p *Peer) reply(ctx context.Context, from api.NodeID, q question, send func(answer) error) answer {
+	switch q.Op {
+	case "time":
+		return answer{Time: time.Now().UnixMilli()}
+	case "bye":
+		p.mu.Lock()
+		p.byes[q.Boot] = time.Now().Add(min(q.For, 10*time.Minute))
+		p.mu.Unlock()
+		p.look()
+		return answer{}
+	case "release":
+		p.obeyRelease(SlotKey{Job: q.Job, Life: q.Life, Slot: q.Slot}, q.Epoch, q.Stamp)
+		return answer{}
+	case "drain":
+		return answer{Error: asAPIError(p.setDraining(ctx, q.On))}
+	case "on":
+		return answer{On: p.onIt(q.Job, q.Life)}
+	case "pending":
+		return answer{Pending: p.pendingOf(q.Job, q.Life)}
+	case "sheet":
+		if s, ok := p.auctioneer.Sheets().Get(q.ID); ok {
+			s = bidding.About(s, q.Slot) // the whole of a huge job's would not fit a frame
+			return answer{Sheet: &s}
+		}
+		return answer{Error: api.Errorf(api.AuctionExpired, "node %s no longer has the sheet of auction %s", p.cfg.Name, q.ID)}
+	case "logs":
+		err := p.localLogs(ctx, q, func(l api.LogLine) error { return send(answer{Line: &l}) })
+		return answer{Error: asAPIError(err)}
+	}
+	return answer{Error: api.Errorf(api.BadRequest, "node %s does not know the question %.40q", p.cfg.Name, q.Op)}
+}
+
+// asAPIError makes err one that crosses the wire; nil stays nil.
+func asAPIError(err error) *api.Error {
+	var known *api.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return known
+	}
+	return api.Errorf(api.Internal, "%v", err)
+}
+
+// ask puts a question to another node and hands every answer to each, the last
+// one included. Without a first answer in time it fails.
+func (p *Peer) ask(ctx context.Context, to peer.ID, q question, each func(answer) error) error {
+	unreachable := func(err error) error {
+		name := nodeID(to).Short()
+		p.mu.Lock()
+		if m := p.index.members[nodeID(to)]; m != nil {
+			name = m.Name
+		}
+		p.mu.Unlock()
+		return api.Errorf(api.NodeUnreachable, "node %s cannot be reached: %v", name, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	timeout := time.AfterFunc(dataWait, cancel)
+	defer timeout.Stop()
+	s, err := p.host.NewStream(network.WithNoDial(ctx, "gossip keeps the connections"), to, dataProtocol)
+	if err != nil {
+		return unreachable(err)
+	}
+	defer context.AfterFunc(ctx, func() { _ = s.Reset() })()
+	defer func() { _ = s.Reset() }()
+	b, err := json.Marshal(q)
+	if err != nil {
+		return fmt.Errorf("encode a question: %w", err)
+	}
+	if err := msgio.NewVarintWriter(s).WriteMsg(b); err != nil {
+		return unreachable(err)
+	}
+	r := msgio.NewVarintReaderSize(s, maxFrame)
+	for {
+		msg, err := r.ReadMsg()
+		if err != nil {
+			return unreachable(err)
+		}
+		if q.Logs.Follow {
+			timeout.Stop() // a quiet task is no dead node; its connection tells
+		} else {
+			timeout.Reset(dataWait)
+		}
+		var a answer
+		err = json.Unmarshal(msg, &a)
+		r.ReleaseMsg(msg)
+		if err != nil {
+			return unreachable(err)
+		}
+		if a.Error != nil {
+			return a.Error
+		}
+		if err := each(a); err != nil || a.Last {
+			return err
+		}
+	}
+}
+
+// askNode is ask for a node id, answered locally when it is this node.
+func (p *Peer) askNode(ctx context.Context, to api.NodeID, q question, each func(answer) error) error {
+	if to == p.id {
+		last := p.reply(ctx, p.id, q, each)
+		if last.Error != nil {
+			return last.Error
+		}
+		return each(last)
+	}
+	pid, err := peerID(to)
+	if err != nil {
+		return err
+	}
+	return p.ask(ctx, pid, q, each)
+}
+
+// onIt says whether this node takes care of a job, so that lower ranks need not:
+// it would itself be the coordinator, knows the job, and its loop turns.
+func (p *Peer) onIt(job string, life int64) bool {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	j := p.index.jobs[job]
+	if !p.ready || j == nil || j.Life() != life {
+		return false
+	}
+	ranks := Ranks(job, p.world(p.nodes(now), now).Nodes)
+	return len(ranks) > 0 && ranks[0] == p.id || p.auctions[job]
+}
+
+// pendingOf says what this node, as coordinator, knows of unserved slots.
+func (p *Peer) pendingOf(job string, life int64) map[int]pending {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := map[int]pending{}
+	for k, m := range p.memory {
+		if k.Job == job && k.Life == life && m.Sheet != "" && len(out) < 1000 {
+			out[k.Slot] = pending{Why: m.Why, Sheet: m.Sheet}
+		}
+	}
+	return out
+}
+
+// beginAsk asks the nodes that rank higher whether they are on it; if none is,
+// this node takes over. Lock held.
+func (p *Peer) beginAsk(a Ask, now time.Time) func(context.Context) {
+	var keys []SlotKey
+	for _, i := range a.Slots {
+		k := SlotKey{Job: a.Job, Life: a.Life, Slot: i}
+		if m := p.memory[k]; m != nil {
+			m.AskAt = now.Add(min(patienceMin<<min(m.Asked, 10), askMax))
+			keys = append(keys, k)
+		}
+	}
+	return func(ctx context.Context) {
+		on := false
+		for _, id := range a.Higher[:min(3, len(a.Higher))] {
+			err := p.askNode(ctx, id, question{Op: "on", Job: a.Job, Life: a.Life}, func(ans answer) error {
+				on = on || ans.On
+				return nil
+			})
+			if on || err == nil && ctx.Err() != nil {
+				break
+			}
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for _, k := range keys {
+			if m := p.memory[k]; m != nil {
+				m.Asked++
+				m.TakeOver = !on
+			}
+		}
+		if !on {
+			p.log.WithField("job", a.Job).Info("its coordinator is silent, taking over")
+		}
+	}
+}
+
+// sayGoodbye tells everyone that this node stops and means to be back.
+func (p *Peer) sayGoodbye() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	for _, id := range p.alivePeers() {
+		wg.Go(func() {
+			err := p.ask(ctx, id, question{Op: "bye", For: restartGrace, Boot: p.boot}, func(answer) error { return nil })
+			if err != nil {
+				p.log.WithError(err).Debug("goodbye was not heard")
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// watchClocks compares this node's clock with those of a few peers every so often.
+// A median needs no more of them, and asking all would cost more than gossip does.
+func (p *Peer) watchClocks(ctx context.Context) error {
+	tick := time.NewTimer(2 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		peers := p.alivePeers()
+		rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
+		p.mu.Lock()
+		clear(p.offsets)
+		p.mu.Unlock()
+		for _, id := range peers[:min(clockPeers, len(peers))] {
+			sent := time.Now()
+			err := p.ask(ctx, id, question{Op: "time"}, func(a answer) error {
+				there := time.UnixMilli(a.Time)
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				p.offsets[nodeID(id)] = there.Sub(sent.Add(time.Since(sent) / 2))
+				return nil
+			})
+			if err != nil {
+				p.log.WithError(err).Debug("a clock could not be compared")
+			}
+		}
+		tick.Reset(clockEvery)
+	}
+}
+
+// clockOff is how far this node's clock is off the median of all, its own
+// included (of two nodes both are as far off). Lock held.
+func (p *Peer) clockOff() time.Duration {
+	all := []time.Duration{0}
+	for _, d := range p.offsets {
+		all = append(all, d)
+	}
+	slices.Sort(all)
+	if len(all) == 2 {
+		return max(all[0], all[1], -all[0], -all[1])
+	}
+	m := all[len(all)/2]
+	return max(m, -m)
+}

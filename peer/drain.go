@@ -1,0 +1,165 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/exitae337/orchestergo/api"
+	"github.com/exitae337/orchestergo/runtime"
+)
+
+// ErrLeft is returned by Run when the node has left the cluster for good.
+var ErrLeft = errors.New("the node has left the cluster")
+
+// leaveTimeout is how long the last steps of leaving may take: to spread that this
+// node is no member any more, and to say so in gossip.
+const leaveTimeout = 5 * time.Second
+
+// DrainNode has a node give up its tasks, see api.Service.
+func (p *Peer) DrainNode(ctx context.Context, id string) (api.Node, error) {
+	return p.tell(ctx, id, question{Op: "drain", On: true})
+}
+
+// ResumeNode undoes DrainNode, see api.Service.
+func (p *Peer) ResumeNode(ctx context.Context, id string) (api.Node, error) {
+	return p.tell(ctx, id, question{Op: "drain"})
+}
+
+// tell has the named node do something to itself: only a node writes what is
+// said of it, and one that is dead has nothing to drain.
+func (p *Peer) tell(ctx context.Context, id string, q question) (api.Node, error) {
+	n, err := p.Node(ctx, id)
+	if err != nil {
+		return n, err
+	}
+	if n.Status == api.NodeFailed || n.Status == api.NodeLeft || n.Status == api.NodeRestarting {
+		return n, api.Errorf(api.NodeUnreachable, "node %s is %s: what it ran is placed elsewhere anyway", n.Name, n.Status)
+	}
+	if err := p.askNode(ctx, n.ID, q, func(answer) error { return nil }); err != nil {
+		return n, err
+	}
+	if q.On {
+		n.Status = api.NodeDraining
+	} else {
+		n.Status = api.NodeReady
+	}
+	return n, nil
+}
+
+// setDraining writes into this node's member record that it drains, or not any
+// more, so that it is so after a restart too.
+func (p *Peer) setDraining(ctx context.Context, on bool) error {
+	p.mu.Lock()
+	if err := p.readyLocked(); err != nil {
+		p.mu.Unlock()
+		return err
+	}
+	if p.leaving && on {
+		p.mu.Unlock()
+		return api.Errorf(api.Invalid, "node %s is leaving already", p.cfg.Name)
+	}
+	p.leaving = false
+	old := p.index.members[p.id]
+	if old == nil || old.Removed || old.Draining == on {
+		p.mu.Unlock()
+		p.look()
+		return nil
+	}
+	next := *old
+	next.Draining = on
+	next.Stamp.Minor, next.Stamp.Writer = old.Stamp.Minor+1, p.writer()
+	p.mu.Unlock()
+	r, err := next.record(time.Now())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	if _, err := p.replica.Replicate(ctx, p.disksWanted(), r); err != nil {
+		return fmt.Errorf("store that node %s drains: %w", p.cfg.Name, err)
+	}
+	p.look()
+	return nil
+}
+
+// Leave begins to leave the cluster: the node gives up its tasks and, when the
+// last has gone elsewhere, ends Run with ErrLeft. With force it stops them and
+// does not wait until they run elsewhere.
+func (p *Peer) Leave(ctx context.Context, force bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.readyLocked(); err != nil {
+		return err
+	}
+	p.leaving, p.forced = true, p.forced || force
+	p.log.WithField("force", force).Info("leaving the cluster")
+	p.look()
+	return nil
+}
+
+// hasLeft says whether there is nothing left to wait for. Lock held.
+func (p *Peer) hasLeft() bool {
+	if !p.leaving || p.forced {
+		return p.leaving
+	}
+	if _, tasks := p.ledger(); tasks > 0 || len(p.busy) > 0 {
+		return false
+	}
+	for _, h := range p.containers {
+		if h.State != runtime.Exited {
+			return false
+		}
+	}
+	return true
+}
+
+// depart does the last steps of leaving: end what still runs, take this node out
+// of the members, and say goodbye for good.
+func (p *Peer) depart() {
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	p.stopAll()
+	p.mu.Lock()
+	old := p.index.members[p.id]
+	p.mu.Unlock()
+	if old != nil && !old.Removed {
+		next := *old
+		next.Removed = true
+		next.Stamp.Mid, next.Stamp.Minor, next.Stamp.Writer = removedMid, old.Stamp.Minor+1, p.writer()
+		r, err := next.record(time.Now())
+		if err == nil {
+			_, err = p.replica.Replicate(ctx, p.disksWanted(), r)
+		}
+		if err != nil {
+			p.log.WithError(err).Warn("the others may count this node as failed: orch node rm makes them forget it")
+		}
+	}
+	if err := p.membership.Leave(ctx); err != nil {
+		p.log.WithError(err).Warn("the others may not have heard that this node left")
+	}
+}
+
+// stopAll ends and forgets every container of this node, each with its own grace.
+func (p *Peer) stopAll() {
+	p.mu.Lock()
+	all := p.containers
+	p.mu.Unlock()
+	for _, h := range all {
+		p.ops.Go(func() {
+			d := p.drivers[h.Driver]
+			grace := time.Duration(h.Labels.StopTimeout)
+			ctx, cancel := context.WithTimeout(context.Background(), grace+engineWait)
+			defer cancel()
+			err := d.Stop(ctx, h.ID, grace)
+			if err == nil {
+				err = d.Remove(ctx, h.ID)
+			}
+			if err != nil && !errors.Is(err, runtime.ErrNotFound) {
+				p.log.WithField("task", h.Labels.Task()).WithError(err).Error("not stopped; it is left behind")
+			}
+		})
+	}
+	p.ops.Wait()
+}

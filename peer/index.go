@@ -1,0 +1,122 @@
+package peer
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/exitae337/orchestergo/api"
+	"github.com/exitae337/orchestergo/gossip"
+)
+
+// index is the table decoded. It follows the replica record by record; applying
+// a record twice, or an old one late, changes nothing.
+type index struct {
+	jobs    map[string]*JobRecord
+	slots   map[string]map[SlotKey]*Assignment // by job name, all lives that the table keeps
+	members map[api.NodeID]*MemberRecord
+	log     logrus.FieldLogger
+}
+
+func newIndex(log logrus.FieldLogger) *index {
+	return &index{
+		jobs:    map[string]*JobRecord{},
+		slots:   map[string]map[SlotKey]*Assignment{},
+		members: map[api.NodeID]*MemberRecord{},
+		log:     log,
+	}
+}
+
+// apply takes in one record and says whether it was news. A record that cannot be read is left
+// out, so that one bad record stops nobody; the table still has it and passes it on.
+func (x *index) apply(r gossip.Record) (news bool) {
+	var err error
+	switch {
+	case strings.HasPrefix(r.Key, "j/"):
+		name := strings.TrimPrefix(r.Key, "j/")
+		if old := x.jobs[name]; old != nil && old.Stamp.Compare(r.Stamp) >= 0 {
+			return false
+		}
+		var j *JobRecord
+		if j, err = decodeJob(r); err == nil {
+			x.tellConflict(x.jobs[name], j)
+			x.jobs[name], news = j, true
+		}
+	case strings.HasPrefix(r.Key, "a/"):
+		var a *Assignment
+		if a, err = decodeAssignment(r); err == nil {
+			news = x.put(a)
+		}
+	case strings.HasPrefix(r.Key, "m/"):
+		var m *MemberRecord
+		if m, err = decodeMember(r); err == nil {
+			if old := x.members[m.ID]; old == nil || old.Stamp.Compare(m.Stamp) < 0 {
+				x.members[m.ID], news = m, true
+			}
+		}
+	}
+	if err != nil {
+		x.log.WithError(err).Warn("a record cannot be read and is left out")
+	}
+	return news
+}
+
+// tellConflict says aloud that a write was lost to another made beside it, as when
+// both sides of a partition change a job: everyone ends up with the same one.
+func (x *index) tellConflict(lost, won *JobRecord) {
+	if lost == nil || lost.Removed {
+		return
+	}
+	beside := lost.Life() == won.Life() && lost.Version() == won.Version() && !won.Removed
+	if beside || lost.Life() < won.Life() {
+		x.log.WithField("job", won.Spec.Name).WithField("lost", lost.Stamp.Writer).WithField("won", won.Stamp.Writer).
+			Warn("job.conflict: two writes were made beside each other; one of them is void")
+	}
+}
+
+func (x *index) put(a *Assignment) bool {
+	of := x.slots[a.Key.Job]
+	if of == nil {
+		of = map[SlotKey]*Assignment{}
+		x.slots[a.Key.Job] = of
+	}
+	if old := of[a.Key]; old == nil || old.Stamp.Compare(a.Stamp) < 0 {
+		of[a.Key] = a
+		return true
+	}
+	return false
+}
+
+// drop forgets a key that has left the table.
+func (x *index) drop(key string) {
+	switch {
+	case strings.HasPrefix(key, "j/"):
+		delete(x.jobs, strings.TrimPrefix(key, "j/"))
+	case strings.HasPrefix(key, "m/"):
+		delete(x.members, api.NodeID(strings.TrimPrefix(key, "m/")))
+	default:
+		k, err := parseSlotKey(key)
+		if err != nil {
+			return
+		}
+		delete(x.slots[k.Job], k)
+		if len(x.slots[k.Job]) == 0 {
+			delete(x.slots, k.Job)
+		}
+	}
+}
+
+func (x *index) slot(k SlotKey) *Assignment { return x.slots[k.Job][k] }
+
+// sortedJobs lists the jobs that are not removed, by name.
+func (x *index) sortedJobs() []*JobRecord {
+	out := make([]*JobRecord, 0, len(x.jobs))
+	for _, j := range x.jobs {
+		if !j.Removed {
+			out = append(out, j)
+		}
+	}
+	slices.SortFunc(out, func(a, b *JobRecord) int { return strings.Compare(a.Spec.Name, b.Spec.Name) })
+	return out
+}

@@ -1,0 +1,388 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	stdruntime "runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/exitae337/orchestergo/api"
+	"github.com/exitae337/orchestergo/bidding"
+	"github.com/exitae337/orchestergo/runtime"
+)
+
+// Timing of operations on containers.
+const (
+	relistEvery = 5 * time.Second
+	checkEvery  = 10 * time.Second
+	engineWait  = 10 * time.Second       // for an engine to answer a question
+	pullReports = 10 * time.Second       // between two records about one pull
+	startQuick  = 500 * time.Millisecond // a start that takes longer is told of
+)
+
+// op is something being done to the containers of a slot.
+type op struct {
+	n      int // how many such
+	epoch  uint64
+	cancel context.CancelFunc // of a start; nil otherwise
+}
+
+// maxStarts bounds attempts being started at once: more is slower.
+func maxStarts() int { return 2 * stdruntime.NumCPU() }
+
+// occupy marks a slot as busy. Lock held.
+func (p *Peer) occupy(k SlotKey, epoch uint64, cancel context.CancelFunc) {
+	o := p.busy[k]
+	if o == nil {
+		o = &op{}
+		p.busy[k] = o
+	}
+	o.n++
+	if cancel != nil {
+		o.epoch, o.cancel = epoch, cancel
+	}
+}
+
+// release undoes occupy, after the list of containers was brought up to date.
+func (p *Peer) release(ctx context.Context, k SlotKey) {
+	p.list(ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if o := p.busy[k]; o != nil {
+		if o.n--; o.n == 0 {
+			delete(p.busy, k)
+		}
+	}
+}
+
+// cancelStale ends starts that nobody wants any more. Lock held.
+func (p *Peer) cancelStale() {
+	for k, o := range p.busy {
+		if o.cancel == nil {
+			continue
+		}
+		a, j := p.index.slot(k), p.index.jobs[k.Job]
+		if j == nil || j.Life() != k.Life || !j.Wants(k.Slot) || a == nil || a.Owner() != p.id || a.Epoch() != o.epoch || !a.State.Live() {
+			o.cancel()
+		}
+	}
+}
+
+// beginStart prepares a start. Lock held; the function returned runs without it.
+func (p *Peer) beginStart(s Start) func(context.Context) {
+	a, j := p.index.slot(s.Key), p.index.jobs[s.Key.Job]
+	driver := p.drivers[j.Spec.Driver]
+	if driver == nil {
+		p.reportLocked(Report{Key: s.Key, Epoch: s.Epoch, State: api.Failed, Failed: true, Reason: "node has no driver " + j.Spec.Driver}, time.Now())
+		return nil
+	}
+	sctx, cancel := context.WithCancel(p.ctx)
+	p.occupy(s.Key, s.Epoch, cancel)
+	spec := p.spec(j, a)
+	timeout := time.Duration(j.Spec.StartTimeout)
+	return func(ctx context.Context) {
+		defer p.release(ctx, s.Key)
+		defer cancel()
+		p.start(sctx, cancel, driver, startOrder{s, spec, timeout})
+	}
+}
+
+type startOrder struct {
+	Start
+	spec    runtime.Spec
+	timeout time.Duration
+}
+
+func (p *Peer) start(ctx context.Context, cancel context.CancelFunc, d runtime.Driver, o startOrder) {
+	select {
+	case p.startSlots <- struct{}{}:
+		defer func() { <-p.startSlots }()
+	case <-ctx.Done():
+		return
+	}
+	tell := func() {
+		p.update(o.Key, o.Epoch, func(a *Assignment) {
+			if o.Restarts == 0 && a.State != api.Accepted {
+				return
+			}
+			a.State, a.Restarts, a.Reason, a.ExitCode, a.FinishedAt = api.Starting, o.Restarts, "", nil, time.Time{}
+			if o.Restarts > 0 {
+				a.Reason = "restarted in place"
+			}
+		})
+	}
+	if o.Restarts > 0 {
+		tell() // how often it was started must not be forgotten
+	} else {
+		slow := time.AfterFunc(startQuick, tell) // most are running by then, and nobody need hear of it
+		defer slow.Stop()
+	}
+	late := time.AfterFunc(o.timeout, cancel)
+	defer late.Stop()
+	var told time.Time
+	c, err := d.Start(ctx, o.spec, func(state api.TaskState, detail string) {
+		late.Reset(o.timeout) // what makes progress is not late
+		if now := time.Now(); now.Sub(told) >= pullReports {
+			told = now
+			p.report(Report{Key: o.Key, Epoch: o.Epoch, State: state, Reason: detail})
+		}
+	})
+	switch {
+	case err == nil:
+		p.report(Report{Key: o.Key, Epoch: o.Epoch, State: api.Running, Container: &c})
+	case errors.Is(err, runtime.ErrBusy), p.ctx.Err() != nil:
+		// The list of containers tells what there is.
+	case ctx.Err() != nil:
+		p.report(Report{Key: o.Key, Epoch: o.Epoch, State: api.Failed, Failed: true, Reason: "not running within its start timeout"})
+	default:
+		p.report(Report{Key: o.Key, Epoch: o.Epoch, State: api.Failed, Failed: true, Reason: err.Error()})
+	}
+}
+
+// spec is what the driver is told to run. Lock held.
+func (p *Peer) spec(j *JobRecord, a *Assignment) runtime.Spec {
+	env := maps.Clone(j.Spec.Env)
+	for k, v := range map[string]string{
+		"ORCH_JOB": a.Key.Job, "ORCH_TASK": a.Key.String(), "ORCH_INDEX": strconv.Itoa(a.Key.Slot),
+		"ORCH_LIFE": strconv.FormatInt(a.Key.Life, 10), "ORCH_EPOCH": strconv.FormatUint(a.Epoch(), 10), "ORCH_NODE": string(p.id),
+	} {
+		env[k] = v
+	}
+	return runtime.Spec{
+		Labels: runtime.Labels{
+			Cluster: p.cfg.Secret.ClusterID(), Job: a.Key.Job, Life: a.Key.Life, Slot: a.Key.Slot, Epoch: a.Epoch(),
+			Node: p.id, Boot: p.boot, TemplateHash: a.Hash, Lock: p.cfg.Dir.LockPath(),
+			Resources: j.Spec.Resources, Ports: j.Spec.Ports, StopTimeout: j.Spec.StopTimeout,
+		},
+		Image: j.Spec.Image, Pull: j.Spec.Pull, Command: j.Spec.Command, Env: env, Limits: j.Spec.Limits,
+	}
+}
+
+// beginStop prepares the end of a container. Lock held.
+func (p *Peer) beginStop(s Stop) func(context.Context) {
+	k, d := s.Held.Key(), p.drivers[s.Held.Driver]
+	p.occupy(k, 0, nil)
+	return func(ctx context.Context) {
+		defer p.release(ctx, k)
+		p.log.WithField("task", s.Held.Labels.Task()).WithField("why", s.Why).Info("stopping")
+		err := d.Stop(p.ctx, s.Held.ID, s.Grace)
+		if err != nil && !errors.Is(err, runtime.ErrNotFound) && p.ctx.Err() == nil {
+			p.log.WithField("task", s.Held.Labels.Task()).WithError(err).Warn("stop failed, trying again")
+		}
+	}
+}
+
+// beginRemove prepares forgetting a container. Lock held.
+func (p *Peer) beginRemove(r Remove) func(context.Context) {
+	k, d := r.Held.Key(), p.drivers[r.Held.Driver]
+	p.occupy(k, 0, nil)
+	return func(ctx context.Context) {
+		defer p.release(ctx, k)
+		if err := d.Remove(p.ctx, r.Held.ID); err != nil && !errors.Is(err, runtime.ErrNotFound) && p.ctx.Err() == nil {
+			p.log.WithField("task", r.Held.Labels.Task()).WithError(err).Warn("remove failed, trying again")
+		}
+	}
+}
+
+// report writes what this node observes of a slot of its own.
+func (p *Peer) report(r Report) {
+	p.mu.Lock()
+	p.reportLocked(r, time.Now())
+	p.unlockAndPut()
+	p.look()
+}
+
+// reportLocked is report with the lock held; the caller puts the outbox.
+func (p *Peer) reportLocked(r Report, now time.Time) {
+	p.updateLocked(r.Key, r.Epoch, func(a *Assignment) {
+		ran := !a.StartedAt.IsZero() && now.Sub(a.StartedAt) >= steady
+		if a.State != r.State || r.Reason != "" {
+			a.Reason = r.Reason
+		}
+		a.State = r.State
+		if c := r.Container; c != nil {
+			a.ContainerID, a.PID, a.StartedAt, a.FinishedAt = c.ID, c.PID, c.StartedAt, c.FinishedAt
+			if c.State == runtime.Exited {
+				code := c.ExitCode
+				a.ExitCode = &code
+			}
+		}
+		if r.State.Final() && a.FinishedAt.IsZero() {
+			a.FinishedAt = now
+		}
+		if r.Failed {
+			if ran {
+				a.Failures = 0
+			}
+			a.Failures++
+			p.blame(a, now)
+		}
+		if r.State == api.Complete {
+			a.RanEpoch, a.Stamp.Major = a.Epoch(), bidding.MaxEpoch
+		}
+	})
+}
+
+// blame remembers that a job's task failed here, and keeps this node out of the
+// job's auctions for a while: a node where all fails at once always looks emptiest.
+// It sits out longer than the slot itself waits, so that others come first. Lock held.
+func (p *Peer) blame(a *Assignment, now time.Time) {
+	f := p.failures[a.Key.Job]
+	if f == nil || f.hash != a.Hash || now.Sub(f.at) > steady {
+		f = &fault{hash: a.Hash}
+		p.failures[a.Key.Job] = f
+	}
+	f.count++
+	f.at, f.until, f.what = now, now.Add(2*bidding.Backoff(f.count, 1)), a.Key.String()
+}
+
+// adoptLocked writes a container's label as the record of its slot. Lock held.
+func (p *Peer) adoptLocked(ad Adopt, now time.Time) {
+	l := ad.Held.Labels
+	a := &Assignment{
+		State: api.Running, Hash: l.TemplateHash, Reason: "found running", ContainerID: ad.Held.ID, PID: ad.Held.PID,
+		AcceptedAt: ad.Held.StartedAt, StartedAt: ad.Held.StartedAt, Key: ad.Held.Key(),
+	}
+	a.Stamp.Major, a.Stamp.Mid, a.Stamp.Writer = l.Epoch, string(p.id), string(p.id)+"."+l.Boot
+	p.log.WithField("task", l.Task()).Info("adopted by its label")
+	p.write(a, now)
+}
+
+// update changes this node's own record of an attempt, if it still is that, and
+// writes it with the next n.
+func (p *Peer) update(k SlotKey, epoch uint64, change func(*Assignment)) {
+	p.mu.Lock()
+	p.updateLocked(k, epoch, change)
+	p.unlockAndPut()
+}
+
+func (p *Peer) updateLocked(k SlotKey, epoch uint64, change func(*Assignment)) {
+	old := p.index.slot(k)
+	if old == nil || old.Owner() != p.id || old.Epoch() != epoch || old.State.Final() {
+		return // another attempt by now, or ended: final states are final
+	}
+	a := *old
+	if change(&a); a == *old {
+		return
+	}
+	a.Stamp.Minor = old.Stamp.Minor + 1
+	a.Stamp.Writer = p.writer()
+	p.write(&a, time.Now())
+}
+
+// write takes a record of this node into the index and the outbox. Lock held.
+func (p *Peer) write(a *Assignment, now time.Time) {
+	r, err := a.record(now)
+	if err != nil {
+		p.log.WithError(err).Error("a record cannot be written")
+		return
+	}
+	p.note(r, now)
+	p.outbox = append(p.outbox, r)
+}
+
+// list brings the list of containers up to date. Lists are made one at a time, so
+// the last one stored is the newest.
+func (p *Peer) list(ctx context.Context) {
+	p.listing.Lock()
+	defer p.listing.Unlock()
+	var all []Held
+	for _, name := range slices.Sorted(maps.Keys(p.drivers)) {
+		lctx, cancel := context.WithTimeout(ctx, engineWait)
+		cs, err := p.drivers[name].List(lctx)
+		cancel()
+		if err != nil {
+			if ctx.Err() == nil {
+				p.log.WithError(err).WithField("driver", name).Warn("containers cannot be listed")
+			}
+			if !p.listedBefore() {
+				return // without a list nothing may be decided
+			}
+			all = append(all, p.heldBy(name)...) // better an old list than none
+			continue
+		}
+		for _, c := range cs {
+			all = append(all, Held{Driver: name, Container: c})
+		}
+	}
+	p.mu.Lock()
+	p.containers, p.listed = all, true
+	p.mu.Unlock()
+	p.look()
+}
+
+func (p *Peer) listedBefore() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.listed
+}
+
+// heldBy is the last list of one driver's containers.
+func (p *Peer) heldBy(driver string) []Held {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(p.containers), func(h Held) bool { return h.Driver != driver })
+}
+
+// watchContainers keeps the list of containers and the health of the drivers up
+// to date until ctx ends.
+func (p *Peer) watchContainers(ctx context.Context) error {
+	errs := make(chan error, len(p.drivers))
+	var watchers sync.WaitGroup
+	defer watchers.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // before the watchers are waited for
+	for _, d := range p.drivers {
+		watchers.Go(func() {
+			if err := d.Watch(ctx, func() { poke(p.relist) }); err != nil && ctx.Err() == nil {
+				errs <- fmt.Errorf("watch %s: %w", d.Name(), err)
+			}
+		})
+	}
+	p.checkDrivers(ctx)
+	p.list(ctx)
+	list, check := time.NewTicker(relistEvery), time.NewTicker(checkEvery)
+	defer list.Stop()
+	defer check.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-errs:
+			return err
+		case <-p.relist:
+			p.list(ctx)
+		case <-list.C:
+			p.list(ctx)
+		case <-check.C:
+			p.checkDrivers(ctx)
+		}
+	}
+}
+
+// checkDrivers asks every driver whether it could start something.
+func (p *Peer) checkDrivers(ctx context.Context) {
+	for name, d := range p.drivers {
+		cctx, cancel := context.WithTimeout(ctx, engineWait)
+		err := d.Check(cctx)
+		cancel()
+		if ctx.Err() != nil {
+			return
+		}
+		why := ""
+		if err != nil {
+			why = err.Error()
+		}
+		p.mu.Lock()
+		if p.usable[name] != why {
+			p.log.WithField("driver", name).WithField("fault", why).Info("driver changed")
+		}
+		p.usable[name] = why
+		p.mu.Unlock()
+	}
+}

@@ -1,0 +1,411 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/exitae337/orchestergo/api"
+	"github.com/exitae337/orchestergo/bidding"
+	"github.com/exitae337/orchestergo/gossip"
+	"github.com/exitae337/orchestergo/runtime"
+)
+
+// Timing of a node.
+const (
+	bootGrace     = 30 * time.Second // an owner not seen since this boot is unknown for so long
+	restartGrace  = 60 * time.Second // a node that said it would be back is unknown for so long
+	forgetAfter   = 7 * 24 * time.Hour
+	lookEvery     = time.Second            // the loop looks at least so often
+	lookPause     = 10 * time.Millisecond  // and lets so much pass between two looks, to see changes together
+	lookShare     = 10                     // and so many times what the look took, so that looking stays a small part
+	lookPauseMax  = 200 * time.Millisecond // but not more than that
+	watchdogTicks = 10                     // seconds without a look after which a node is stuck
+	maxAuctions   = 16                     // held by one node at a time
+	durableDisks  = 3
+	writeTimeout  = 3 * time.Second // to reach the disks of others
+)
+
+// Config is what a node is made of. All fields up to Log are needed unless they
+// say otherwise.
+type Config struct {
+	Dir           *Dir
+	Secret        Secret
+	Name          string
+	Bind          string     // "" listens on all addresses
+	Advertise     netip.Addr // where the others reach this node
+	AdvertisePort int        // gossip port as they reach it; 0 is GossipPort
+	GossipPort    int        // 0 takes a free one
+	PeerPort      int        // 0 takes a free one
+	Profile       gossip.Profile
+	Drivers       []runtime.Driver
+	Capacity      api.Resources
+	Labels        map[string]string
+	OS, Arch      string
+	Version       api.Version
+	Seeds         []string // gossip addresses to join, tried for ever
+	Fresh         bool     // the first node of a new cluster: nobody to wait for
+	Probation     bool     // not ready, and no member, before Join has succeeded
+	Stuck         func()   // called when the node has not looked for 10 s; should end the process. nil: nothing
+	Log           logrus.FieldLogger
+
+	// For tests in virtual time; nil is the real thing.
+	Host      host.Host
+	Transport memberlist.Transport
+	Dial      gossip.DialFunc
+}
+
+// Peer is one node. Use: New, Open, Run.
+type Peer struct {
+	cfg     Config
+	id      api.NodeID
+	boot    string
+	log     logrus.FieldLogger
+	drivers map[string]runtime.Driver
+
+	host       host.Host
+	replica    *gossip.Replica
+	membership *gossip.Membership
+	auctioneer *bidding.Auctioneer
+	server     *bidding.Server
+
+	turns   atomic.Uint64 // looks taken
+	wake    chan struct{} // the loop should look
+	relist  chan struct{} // containers may have changed
+	left    chan struct{} // nothing holds this node in the cluster any more
+	started time.Time
+	ops     sync.WaitGroup  // goroutines of the loop's actions
+	asked   sync.WaitGroup  // answers to other nodes
+	ctx     context.Context // ends when the node begins to stop
+	stop    context.CancelFunc
+
+	startSlots chan struct{} // one for each start under way
+	listing    sync.Mutex    // held while containers are listed
+	accepting  sync.Mutex    // held from looking at the ledger until what was accepted is in the index
+
+	mu              sync.Mutex // guards all below
+	index           *index
+	ready           bool
+	leaving, forced bool // the node is to leave; without waiting
+	joined          bool // Join has succeeded
+	notReady        string
+	changed         map[SlotKey]time.Time // when the slot's record was last seen to change
+	memory          map[SlotKey]*Memory
+	moveAt          map[SlotKey]time.Time
+	unanswered      map[SlotKey]uint64 // highest epoch awarded without an answer
+	auctions        map[string]bool    // jobs with an auction under way
+	containers      []Held
+	listed          bool            // containers have been listed since the start
+	busy            map[SlotKey]*op // what is being done to containers
+	starting        int             // attempts between accepted and running
+	heard           *bidding.Heard
+	lostDrivers     map[api.NodeID]map[string]time.Time // by node and driver: zero while it works, else since when it does not
+	failures        map[string]*fault                   // by job name
+	usable          map[string]string                   // driver → "" or why it cannot be used
+	byes            map[string]time.Time                // boots that said they would be back → until when they are waited for
+	seen            map[api.NodeID]bool                 // seen alive since this boot
+	offsets         map[api.NodeID]time.Duration        // of the others' clocks
+	freeSeen        map[api.NodeID]api.Resources        // as gossiped, to see it grow
+	outbox          []gossip.Record                     // written to the index, not yet to the table
+	published       map[string]string                   // tags last handed to Serf
+	publishAt       time.Time
+}
+
+// fault is how tasks of a job failed here lately.
+type fault struct {
+	hash  string
+	count int
+	at    time.Time
+	until time.Time
+	what  string
+}
+
+// New checks cfg and makes a node that does nothing yet.
+func New(cfg Config) (*Peer, error) {
+	switch {
+	case cfg.Dir == nil || cfg.Log == nil:
+		return nil, errors.New("a node needs a data directory and a log")
+	case !api.ValidNodeName(cfg.Name):
+		return nil, fmt.Errorf("%.80q cannot name a node: choose --name of 1 to 63 letters, digits, . _ or -", cfg.Name)
+	case cfg.Capacity.CPUs <= 0 || cfg.Capacity.Memory <= 0:
+		return nil, errors.New("a node needs cpus and memory to offer: give --cpus and --memory")
+	}
+	p := &Peer{
+		cfg: cfg, id: cfg.Dir.ID, boot: newBoot(), log: cfg.Log.WithField("node", cfg.Name),
+		drivers: map[string]runtime.Driver{},
+		wake:    make(chan struct{}, 1), relist: make(chan struct{}, 1), left: make(chan struct{}, 1),
+		startSlots: make(chan struct{}, maxStarts()),
+		index:      newIndex(cfg.Log), notReady: "starting",
+		changed: map[SlotKey]time.Time{}, memory: map[SlotKey]*Memory{}, moveAt: map[SlotKey]time.Time{},
+		unanswered: map[SlotKey]uint64{}, auctions: map[string]bool{}, lostDrivers: map[api.NodeID]map[string]time.Time{}, heard: bidding.NewHeard(heardSlots), busy: map[SlotKey]*op{},
+		failures: map[string]*fault{}, usable: map[string]string{}, byes: map[string]time.Time{},
+		seen: map[api.NodeID]bool{}, offsets: map[api.NodeID]time.Duration{}, freeSeen: map[api.NodeID]api.Resources{},
+	}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	for _, d := range cfg.Drivers {
+		p.drivers[d.Name()] = d
+	}
+	return p, nil
+}
+
+// Open opens the table, binds the ports and reports what is in their way. What it
+// opened is closed by Run or, if it fails, by itself. ctx bounds the work of the whole
+// life of the node.
+func (p *Peer) Open(ctx context.Context) (err error) {
+	p.started = time.Now()
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if p.host = p.cfg.Host; p.host == nil {
+		if p.host, err = openHost(p.cfg); err != nil {
+			return err
+		}
+		p.cfg.PeerPort = listenPort(p.host)
+	}
+	if err = p.openTable(); err != nil {
+		return err
+	}
+	if err = p.openGossip(ctx); err != nil {
+		return err
+	}
+	p.openAuctions()
+	p.serveData()
+	return nil
+}
+
+func (p *Peer) openGossip(ctx context.Context) (err error) {
+	if p.membership, err = gossip.NewMembership(gossip.MembershipConfig{
+		ID: string(p.id), Boot: p.boot, Started: p.started,
+		Bind: p.cfg.Bind, Advertise: p.cfg.Advertise, AdvertisePort: p.cfg.AdvertisePort, Port: p.cfg.GossipPort, PeerPort: p.cfg.PeerPort,
+		Key: p.cfg.Secret.GossipKey(), Profile: p.cfg.Profile, Tags: p.tags(),
+		BookPath: filepath.Join(p.cfg.Dir.Path, "peers.json"), Seeds: p.cfg.Seeds,
+		OnChange: p.look, Transport: p.cfg.Transport, Dial: p.cfg.Dial, Host: p.host, Log: p.log,
+	}); err != nil {
+		return fmt.Errorf("open gossip: %w", err)
+	}
+	if err = p.membership.Open(ctx); err != nil {
+		return fmt.Errorf("open gossip: %w", err)
+	}
+	return nil
+}
+
+// openTable reads the table from disk.
+func (p *Peer) openTable() (err error) {
+	p.replica, err = gossip.NewReplica(gossip.ReplicaConfig{
+		Host: p.host, Boot: p.boot, Path: filepath.Join(p.cfg.Dir.Path, "table.db"), AsideDir: filepath.Join(p.cfg.Dir.Path, "aside"),
+		Rules: Rules(), Members: p.tableMembers, Alive: p.alivePeers, OnChange: p.tableChanged, Log: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.replica.Range("", func(r gossip.Record) bool {
+		p.index.apply(r)
+		return true
+	})
+	return nil
+}
+
+// Run lives until ctx ends or something breaks that a node cannot do without.
+// Tasks stay when it stops: the next agent on the data directory, or the other
+// nodes, go on with them. The order of stopping: nothing new is begun; the others
+// are told; what is under way ends; then the streams and gossip, and last the
+// table, to which all before may still write.
+func (p *Peer) Run(ctx context.Context) error {
+	defer p.close()
+	table := newLayer(ctx, p.replica.Run)
+	members := newLayer(ctx, p.membership.Run)
+	work := newLayer(ctx, p.loop, p.watchContainers, p.watchSiblings, p.watchClocks, p.watchdog)
+	left := false
+	select {
+	case <-ctx.Done():
+	case <-p.left:
+		left = true
+	case <-table.ctx.Done():
+	case <-members.ctx.Done():
+	case <-work.ctx.Done():
+	}
+	p.stop()
+	err := work.end()
+	if !left {
+		p.sayGoodbye()
+	}
+	p.ops.Wait()
+	if left {
+		p.depart()
+		err = errors.Join(err, ErrLeft)
+	}
+	p.server.Close()
+	err = errors.Join(err, members.end())
+	p.host.RemoveStreamHandler(dataProtocol)
+	p.asked.Wait()
+	return errors.Join(err, table.end())
+}
+
+// layer is a group of components that stop together.
+type layer struct {
+	ctx    context.Context // ends when the node begins to stop
+	stop   context.CancelFunc
+	cancel context.CancelFunc
+	group  *errgroup.Group
+}
+
+// newLayer runs components until end, whatever becomes of parent; only the
+// values of parent are used, since layers stop one after the other.
+func newLayer(parent context.Context, run ...func(context.Context) error) *layer {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(parent))
+	l := &layer{cancel: cancel}
+	l.group, l.ctx = errgroup.WithContext(ctx)
+	for _, f := range run {
+		l.group.Go(func() error { return f(l.ctx) })
+	}
+	return l
+}
+
+// end stops the layer, waits for it, and returns why it stopped if not for this.
+func (l *layer) end() error {
+	l.cancel()
+	if err := l.group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// close releases what Open took. It may be called again, and after Run.
+func (p *Peer) close() {
+	p.stop()
+	if p.membership != nil {
+		if err := p.membership.Close(); err != nil {
+			p.log.WithError(err).Warn("gossip did not close well")
+		}
+	}
+	if p.host != nil {
+		_ = p.host.Close() // nothing can be done about it, and nothing is lost
+	}
+	if p.replica != nil {
+		if err := p.replica.Close(); err != nil {
+			p.log.WithError(err).Warn("the table did not close well")
+		}
+	}
+}
+
+// ID is the node's own.
+func (p *Peer) ID() api.NodeID { return p.id }
+
+// Addresses are where this node's gossip and its streams are reached.
+func (p *Peer) Addresses() (gossipAddr, peerAddr string) {
+	return net.JoinHostPort(p.cfg.Advertise.String(), strconv.Itoa(p.membership.GossipPort())),
+		net.JoinHostPort(p.cfg.Advertise.String(), strconv.Itoa(p.cfg.PeerPort))
+}
+
+// Join makes one attempt to join through addresses of members, and has one of
+// them dial back. Run must be running. Its errors say what to do.
+func (p *Peer) Join(ctx context.Context, addrs []string) error {
+	if err := p.membership.Join(ctx, addrs); err != nil {
+		return err
+	}
+	helper, err := p.anyConnected(ctx)
+	if err != nil {
+		return fmt.Errorf("joined %v, but %w", addrs, err)
+	}
+	id, err := peerID(helper)
+	if err != nil {
+		return err
+	}
+	if err := p.membership.CheckReachable(ctx, id); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.joined = true
+	p.mu.Unlock()
+	p.look()
+	return nil
+}
+
+// Withdraw tells the others that this node will not be back. It is for a join that
+// came to nothing.
+func (p *Peer) Withdraw(ctx context.Context) error { return p.membership.Leave(ctx) }
+
+// anyConnected waits for a connection to a live member.
+func (p *Peer) anyConnected(ctx context.Context) (api.NodeID, error) {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		for _, id := range p.alivePeers() {
+			if p.connected(id) {
+				return nodeID(id), nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return "", errors.New("no member's peer port can be reached: is port 7072/tcp (or what they give as --peer-port) open there?")
+		case <-tick.C:
+		}
+	}
+}
+
+// look wakes the loop. It never blocks.
+func (p *Peer) look() { poke(p.wake) }
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// tableChanged follows the table, in order.
+func (p *Peer) tableChanged(changed []gossip.Record, dropped []string) {
+	now := time.Now()
+	p.mu.Lock()
+	for _, r := range changed {
+		p.note(r, now)
+	}
+	for _, key := range dropped {
+		if _, still := p.replica.Get(key); still {
+			continue // it came back meanwhile
+		}
+		p.index.drop(key)
+		if k, err := parseSlotKey(key); err == nil {
+			delete(p.changed, k)
+		}
+	}
+	p.mu.Unlock()
+	p.look()
+}
+
+// note takes one record into the index and remembers when. Lock held.
+func (p *Peer) note(r gossip.Record, now time.Time) {
+	if !p.index.apply(r) {
+		return
+	}
+	if k, err := parseSlotKey(r.Key); err == nil {
+		p.changed[k] = now
+	}
+}
+
+func (p *Peer) changedAt(k SlotKey) time.Time {
+	if t, ok := p.changed[k]; ok {
+		return t
+	}
+	return p.started
+}
+
+// jitter is for spreading retries.
+func jitter() float64 { return rand.Float64() }

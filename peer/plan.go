@@ -1,0 +1,212 @@
+package peer
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/exitae337/orchestergo/api"
+	"github.com/exitae337/orchestergo/bidding"
+)
+
+// Timing of the plan.
+const (
+	patienceMin = 5 * time.Second // how long a silent coordinator is waited for, at least
+	patienceVar = 5 * time.Second // and at most so much more, at random
+	askMax      = 5 * time.Minute // the longest pause between asking higher ranks again
+	engineGrace = time.Minute     // how long the tasks of a driver that stopped working stay
+)
+
+// Action is one step that the plan asks for. It can be printed, compared and
+// carried out.
+type Action interface {
+	fmt.Stringer
+}
+
+// Auction asks for an auction of slots of one job.
+type Auction struct {
+	Job    string
+	Life   int64
+	Slots  []int // ascending
+	Reason string
+	Move   bool // the slots are served, and are to be served elsewhere or anew
+}
+
+func (a Auction) String() string {
+	verb := "place"
+	if a.Move {
+		verb = "move"
+	}
+	return fmt.Sprintf("%s %s%v: %s", verb, a.Job, a.Slots, a.Reason)
+}
+
+// Ask asks the nodes that rank higher whether they are on it.
+type Ask struct {
+	Job    string
+	Life   int64
+	Slots  []int
+	Higher []api.NodeID
+}
+
+func (a Ask) String() string {
+	return fmt.Sprintf("ask %d higher ranks about %s%v", len(a.Higher), a.Job, a.Slots)
+}
+
+// Observe brings w.Memory up to date: it begins to remember slots that are
+// wanted and unserved, and forgets all others.
+func Observe(w *World) {
+	live := map[SlotKey]bool{}
+	for _, j := range w.Jobs {
+		for i := range j.Spec.Replicas {
+			k := j.Slot(i)
+			if !j.Wants(i) || w.Condition(j, k) != Unserved {
+				continue
+			}
+			live[k] = true
+			if w.Memory[k] == nil {
+				w.Memory[k] = &Memory{Since: w.Now, Patience: patienceMin + time.Duration(w.Random()*float64(patienceVar))}
+			}
+		}
+	}
+	for k := range w.Memory {
+		if !live[k] {
+			delete(w.Memory, k)
+		}
+	}
+}
+
+// Plan says what this node should do about the slots of all jobs: as coordinator
+// of a job, auction those that are unserved or to be moved; as any other node,
+// ask about slots that nobody has served for too long. It is level-triggered:
+// called again in the same world it says the same, and what caused the world to
+// be so does not matter. First placement, healing, draining and updating are one
+// rule: whatever is not as wanted is auctioned.
+func Plan(w *World) []Action {
+	var out []Action
+	for _, j := range w.Jobs {
+		if j.Stopped || j.Spec.Replicas == 0 || w.Busy[j.Spec.Name] {
+			continue
+		}
+		ranks := Ranks(j.Spec.Name, w.Nodes)
+		mine := slices.Index(ranks, w.Self)
+		if mine < 0 {
+			continue // starting or leaving: not for us to act
+		}
+		out = append(out, planJob(w, j, ranks[:mine])...)
+	}
+	return out
+}
+
+// planJob plans for one job; higher are the nodes that rank above this one.
+func planJob(w *World, j *JobRecord, higher []api.NodeID) []Action {
+	var open, ask, move []int
+	inMotion := 0
+	moving := ""
+	for i := range j.Spec.Replicas {
+		k := j.Slot(i)
+		a := w.Slots(k)
+		switch w.Condition(j, k) {
+		case Unserved:
+			m := w.Memory[k]
+			if m == nil || w.Now.Before(w.due(a, m)) {
+				continue
+			}
+			if len(higher) == 0 || m.TakeOver {
+				open = append(open, i)
+			} else if w.Now.Sub(m.Since) >= m.Patience && !w.Now.Before(m.AskAt) {
+				ask = append(ask, i)
+			}
+		case Served:
+			if a.State != api.Running {
+				inMotion++
+			} else if why := w.toMove(j, a); why != "" && len(higher) == 0 {
+				move = append(move, i)
+				moving = why
+			}
+		}
+	}
+	var out []Action
+	if len(open) > 0 {
+		out = append(out, Auction{Job: j.Spec.Name, Life: j.Life(), Slots: open, Reason: w.whyOpen(j, open)})
+	} else if room := j.Spec.MaxParallel - inMotion; len(move) > 0 && room > 0 {
+		out = append(out, Auction{Job: j.Spec.Name, Life: j.Life(), Slots: w.dueMoves(j, move, room), Reason: moving, Move: true})
+	}
+	if len(ask) > 0 {
+		out = append(out, Ask{Job: j.Spec.Name, Life: j.Life(), Slots: ask, Higher: higher})
+	}
+	return slices.DeleteFunc(out, func(a Action) bool {
+		au, ok := a.(Auction)
+		return ok && len(au.Slots) == 0
+	})
+}
+
+// due is when an unserved slot may be auctioned: after a pause that grows with
+// the attempts that failed in a row, and not before a fruitless auction's own.
+func (w *World) due(a *Assignment, m *Memory) time.Time {
+	at := m.RetryAt
+	if a != nil && a.State == api.Failed && a.Failures > 0 {
+		if t := w.Changed(a.Key).Add(bidding.Backoff(a.Failures, 0.5)); t.After(at) {
+			at = t
+		}
+	}
+	return at
+}
+
+// toMove says why a slot that runs should be served anew, or "".
+func (w *World) toMove(j *JobRecord, a *Assignment) string {
+	if a.Hash != j.Hash {
+		return "the job has changed"
+	}
+	n := w.node(a.Owner())
+	if n.Moving() {
+		return "node is " + n.State
+	}
+	if since, lost := n.Lost[j.Spec.Driver]; lost && w.Now.Sub(since) >= engineGrace {
+		return "driver " + j.Spec.Driver + " of its node does not work any more"
+	}
+	return ""
+}
+
+// dueMoves picks at most room of the slots to move, passing over those whose last
+// try found no taker a short while ago.
+func (w *World) dueMoves(j *JobRecord, slots []int, room int) []int {
+	var out []int
+	for _, i := range slots {
+		if w.Now.Before(w.MoveAt[j.Slot(i)]) {
+			continue
+		}
+		if out = append(out, i); len(out) == room {
+			break
+		}
+	}
+	return out
+}
+
+// whyOpen sums up in words why slots are unserved.
+func (w *World) whyOpen(j *JobRecord, slots []int) string {
+	reasons := map[string]bool{}
+	for _, i := range slots {
+		reasons[w.whyUnserved(j, w.Slots(j.Slot(i)))] = true
+	}
+	words := make([]string, 0, len(reasons))
+	for r := range reasons {
+		words = append(words, r)
+	}
+	slices.Sort(words)
+	return strings.Join(words, "; ")
+}
+
+func (w *World) whyUnserved(j *JobRecord, a *Assignment) string {
+	switch {
+	case a == nil:
+		return "first placement"
+	case a.State == api.Failed:
+		return fmt.Sprintf("attempt @%d failed: %s", a.Ran(), a.Reason)
+	case !a.State.Live():
+		return "it was " + string(a.State)
+	case w.node(a.Owner()).At(w.Now, time.Duration(j.Spec.FailoverAfter)) == Gone:
+		return "node " + a.Owner().Short() + " failed"
+	}
+	return "node " + a.Owner().Short() + " did not get it running in time"
+}

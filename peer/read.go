@@ -1,0 +1,474 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/exitae337/orchestergo/api"
+	"github.com/exitae337/orchestergo/gossip"
+)
+
+// Version describes this program, see api.Service.
+func (p *Peer) Version(context.Context) (api.Version, error) { return p.cfg.Version, nil }
+
+// View says how much this node sees.
+func (p *Peer) View() api.View {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v := api.View{Node: p.id, Name: p.cfg.Name}
+	for _, n := range p.nodes(now) {
+		if n.Alive {
+			v.Alive++
+		}
+		if !n.Left {
+			v.Known++
+		}
+	}
+	v.Synced = p.replica.EverSynced() || p.ready && v.Known == 1
+	v.Isolated = v.Known > 1 && (v.Alive == 1 || p.membership.Isolated())
+	return v
+}
+
+// Jobs lists the jobs, see api.Service.
+func (p *Peer) Jobs(context.Context) ([]api.Job, error) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	nodes := p.nodes(now)
+	out := []api.Job{}
+	for _, j := range p.index.sortedJobs() {
+		out = append(out, p.job(j, nodes, now))
+	}
+	return out, nil
+}
+
+// Job returns one job, see api.Service.
+func (p *Peer) Job(_ context.Context, name string) (api.Job, error) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	j := p.index.jobs[name]
+	if j == nil || j.Removed {
+		return api.Job{}, jobNotFound(name)
+	}
+	return p.job(j, p.nodes(now), now), nil
+}
+
+// job is a record as users see it. Lock held.
+func (p *Peer) job(j *JobRecord, nodes map[api.NodeID]*nodeView, now time.Time) api.Job {
+	out := j.Spec
+	out.Command, out.Ports = slices.Clone(out.Command), slices.Clone(out.Ports)
+	out.Env, out.Labels = maps.Clone(out.Env), maps.Clone(out.Labels)
+	out.ID = fmt.Sprintf("%s-%d", j.Spec.Name, j.Life())
+	out.Generation = j.Version()
+	out.ETag = fmt.Sprintf(`"%d-%s"`, j.Version(), stampHash(j.Stamp))
+	out.CreatedAt, out.UpdatedAt = time.UnixMilli(j.Life()).UTC(), j.UpdatedAt
+	w := p.world(nodes, now)
+	if ranks := Ranks(j.Spec.Name, w.Nodes); len(ranks) > 0 {
+		out.Coordinator = ranks[0]
+	}
+	out.Status = p.status(w, j)
+	return out
+}
+
+// stampHash tells versions apart that have the same number.
+func stampHash(s gossip.Stamp) string {
+	return fmt.Sprintf("%08x", uint32(rendezvous(s.Writer, api.NodeID(fmt.Sprint(s.Major, s.Mid, s.Minor)))))
+}
+
+func (p *Peer) status(w *World, j *JobRecord) *api.Status {
+	s := &api.Status{}
+	switch {
+	case j.Removed:
+		s.State = api.JobRemoving
+		return s
+	case j.Stopped:
+		s.State = api.JobStopped
+		return s
+	}
+	s.Wanted = j.Spec.Replicas
+	done, old := 0, 0
+	for i := range j.Spec.Replicas {
+		k := j.Slot(i)
+		a := w.Slots(k)
+		switch c := w.Condition(j, k); {
+		case c == Done:
+			done++
+		case c == Served && a.State == api.Running:
+			s.Running++
+			if a.Hash != j.Hash {
+				old++
+			}
+		case c == Unserved && a != nil && a.State == api.Failed:
+			s.Failed++
+			s.Reason = k.String() + " failed: " + a.Reason
+		default:
+			s.Pending++
+			if m := p.memory[k]; m != nil && m.Why != "" && s.Reason == "" {
+				s.Reason = k.String() + ": " + m.Why
+			}
+		}
+	}
+	switch {
+	case j.Spec.Type == api.BatchJob && done == s.Wanted:
+		s.State = api.JobComplete
+	case s.Running+done == s.Wanted && old > 0:
+		s.State = api.JobUpdating
+	case s.Running+done == s.Wanted:
+		s.State = api.JobRunning
+	case s.Running+done > 0:
+		s.State = api.JobDegraded
+	case s.Failed > 0:
+		s.State = api.JobFailed
+	default:
+		s.State = api.JobPending
+	}
+	return s
+}
+
+// Tasks lists tasks, see api.Service. Why a slot is pending is asked of the job's
+// coordinator, which alone knows.
+func (p *Peer) Tasks(ctx context.Context, f api.TaskFilter) ([]api.Task, error) {
+	now := time.Now()
+	p.mu.Lock()
+	if f.Job != "" {
+		if j := p.index.jobs[f.Job]; j == nil || j.Removed && !f.All {
+			p.mu.Unlock()
+			return nil, jobNotFound(f.Job)
+		}
+	}
+	nodes := p.nodes(now)
+	w := p.world(nodes, now)
+	all := []api.Task{}
+	for _, name := range slices.Sorted(maps.Keys(p.index.jobs)) {
+		j := p.index.jobs[name]
+		if f.Job != "" && name != f.Job {
+			continue
+		}
+		for _, k := range p.slotsToList(j, f.All) {
+			all = append(all, p.task(w, nodes, j, k))
+		}
+	}
+	p.mu.Unlock()
+	all = slices.DeleteFunc(all, func(t api.Task) bool {
+		return f.State != "" && t.State != f.State || f.Node != "" && !matchesNode(f.Node, t.Node, t.NodeName)
+	})
+	p.explainPending(ctx, all)
+	return all, nil
+}
+
+// slotsToList is the wanted slots and those that are not but still live; with all,
+// every one that there is a record of. Lock held.
+func (p *Peer) slotsToList(j *JobRecord, all bool) []SlotKey {
+	var out []SlotKey
+	for i := range j.Spec.Replicas {
+		if j.Wants(i) {
+			out = append(out, j.Slot(i))
+		}
+	}
+	for k, a := range p.index.slots[j.Spec.Name] {
+		if k.Life == j.Life() && !j.Wants(k.Slot) && (all || !a.State.Final()) {
+			out = append(out, k)
+		}
+	}
+	slices.SortFunc(out, func(a, b SlotKey) int { return a.Slot - b.Slot })
+	return out
+}
+
+// task is a slot as users see it. Lock held.
+func (p *Peer) task(w *World, nodes map[api.NodeID]*nodeView, j *JobRecord, k SlotKey) api.Task {
+	t := api.Task{
+		ID: k.String(), Attempt: k.String(), Job: k.Job, Life: k.Life, Index: k.Slot, State: api.Pending, TemplateHash: j.Hash,
+		Driver: j.Spec.Driver, Image: j.Spec.Image, Resources: j.Spec.Resources, Ports: slices.Clone(j.Spec.Ports),
+		Desired: "stopped", CreatedAt: j.UpdatedAt,
+	}
+	wanted := j.Wants(k.Slot)
+	if wanted {
+		t.Desired = "running"
+		if j.Spec.Type == api.BatchJob {
+			t.Desired = "complete"
+		}
+	}
+	if m := p.memory[k]; m != nil {
+		t.Reason, t.Auction = m.Why, m.Sheet
+	}
+	a := w.Slots(k)
+	if a == nil {
+		return t
+	}
+	t.Epoch = a.Ran()
+	t.Attempt = api.TaskID{Job: k.Job, Index: k.Slot, Epoch: t.Epoch}.String()
+	if wanted && a.State == api.Stopped {
+		return t // of an earlier wish; the slot is pending anew
+	}
+	t.State, t.TemplateHash, t.Node, t.ContainerID, t.PID = a.State, a.Hash, a.Owner(), a.ContainerID, a.PID
+	t.Restarts, t.Failures, t.ExitCode, t.Auction = a.Restarts, a.Failures, a.ExitCode, a.Auction
+	t.CreatedAt, t.StartedAt, t.FinishedAt = a.AcceptedAt, timeOrNil(a.StartedAt), timeOrNil(a.FinishedAt)
+	if a.Reason != "" {
+		t.Reason = a.Reason
+	}
+	if v := nodes[a.Owner()]; v != nil {
+		t.NodeName = v.name
+	} else {
+		t.NodeName = a.Owner().Short()
+	}
+	if !a.State.Final() && w.node(a.Owner()).At(w.Now, time.Duration(j.Spec.FailoverAfter)) == Gone {
+		t.State, t.Reason = api.Lost, "node "+t.NodeName+" failed"
+		if m := p.memory[k]; m != nil && m.Why != "" {
+			t.Reason, t.Auction = t.Reason+"; "+m.Why, m.Sheet
+		}
+	}
+	return t
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// explainPending fills in, for pending tasks without a reason, what their jobs'
+// coordinators say. One that does not answer in time leaves them as they are.
+func (p *Peer) explainPending(ctx context.Context, tasks []api.Task) {
+	type job struct {
+		name string
+		life int64
+	}
+	open := map[job][]int{}
+	for i, t := range tasks {
+		if (t.State == api.Pending || t.State == api.Lost || t.State == api.Failed) && t.Desired != "stopped" {
+			open[job{t.Job, t.Life}] = append(open[job{t.Job, t.Life}], i)
+		}
+	}
+	asked := 0
+	for j, which := range open {
+		p.mu.Lock()
+		ranks := Ranks(j.name, p.world(p.nodes(time.Now()), time.Now()).Nodes)
+		p.mu.Unlock()
+		if len(ranks) == 0 || ranks[0] == p.id {
+			continue
+		}
+		if asked++; asked > 64 {
+			return // a list is to be had even if hundreds of jobs wait
+		}
+		_ = p.askNode(ctx, ranks[0], question{Op: "pending", Job: j.name, Life: j.life}, func(a answer) error {
+			for _, i := range which {
+				if why, ok := a.Pending[tasks[i].Index]; ok {
+					if tasks[i].State == api.Pending || tasks[i].Reason == "" {
+						tasks[i].Reason = why.Why
+					}
+					tasks[i].Auction = why.Sheet
+				}
+			}
+			return nil
+		}) // no answer: the list is still true without the reasons
+	}
+}
+
+// Task returns one task, see api.Service.
+func (p *Peer) Task(ctx context.Context, id string) (api.Task, error) {
+	tid, err := api.ParseTaskID(id)
+	if err != nil {
+		return api.Task{}, err
+	}
+	now := time.Now()
+	p.mu.Lock()
+	j := p.index.jobs[tid.Job]
+	if j == nil {
+		p.mu.Unlock()
+		return api.Task{}, api.Errorf(api.TaskNotFound, "no task %s: no job is named %s", id, tid.Job)
+	}
+	k := j.Slot(tid.Index)
+	if !j.Wants(tid.Index) && p.index.slot(k) == nil {
+		p.mu.Unlock()
+		return api.Task{}, api.Errorf(api.TaskNotFound, "job %s has no task %d (it has %d)", tid.Job, tid.Index, j.Spec.Replicas)
+	}
+	nodes := p.nodes(now)
+	t := p.task(p.world(nodes, now), nodes, j, k)
+	p.mu.Unlock()
+	if tid.Epoch != 0 && tid.Epoch != t.Epoch {
+		return api.Task{}, api.Errorf(api.TaskNotFound, "attempt %s is not known; the last is %s", id, t.Attempt)
+	}
+	one := []api.Task{t}
+	p.explainPending(ctx, one)
+	return one[0], nil
+}
+
+// Auction returns a task's sheet, see api.Service.
+func (p *Peer) Auction(ctx context.Context, id string) (api.Sheet, error) {
+	t, err := p.Task(ctx, id)
+	if err != nil {
+		return api.Sheet{}, err
+	}
+	if t.Auction == "" {
+		return api.Sheet{}, api.Errorf(api.AuctionExpired, "task %s has not been auctioned yet", id)
+	}
+	p.mu.Lock()
+	keeper := p.id
+	a := p.index.slot(SlotKey{Job: t.Job, Life: t.Life, Slot: t.Index})
+	if a != nil && a.Auction == t.Auction {
+		keeper = a.Auctioneer
+	} else if ranks := Ranks(t.Job, p.world(p.nodes(time.Now()), time.Now()).Nodes); len(ranks) > 0 && p.memory[SlotKey{Job: t.Job, Life: t.Life, Slot: t.Index}].sheet() != t.Auction {
+		keeper = ranks[0]
+	}
+	p.mu.Unlock()
+	var sheet *api.Sheet
+	err = p.askNode(ctx, keeper, question{Op: "sheet", ID: t.Auction, Slot: t.Index}, func(a answer) error {
+		sheet = a.Sheet
+		return nil
+	})
+	if api.CodeOf(err) == api.NodeUnreachable || err == nil && sheet == nil {
+		return api.Sheet{}, api.Errorf(api.AuctionExpired, "the sheet of auction %s is gone with node %s, which held it", t.Auction, keeper.Short())
+	}
+	if err != nil {
+		return api.Sheet{}, err
+	}
+	return *sheet, nil
+}
+
+func (m *Memory) sheet() string {
+	if m == nil {
+		return ""
+	}
+	return m.Sheet
+}
+
+// Logs streams the lines of a task from whichever node has them, see api.Service.
+func (p *Peer) Logs(ctx context.Context, id string, o api.LogOptions, each func(api.LogLine) error) error {
+	t, err := p.Task(ctx, id)
+	if err != nil {
+		return err
+	}
+	if t.Node == "" {
+		return api.Errorf(api.TaskNotFound, "task %s has not run yet: it is %s", id, t.State)
+	}
+	q := question{Op: "logs", Job: t.Job, Life: t.Life, Slot: t.Index, Epoch: t.Epoch, Logs: o}
+	return p.askNode(ctx, t.Node, q, func(a answer) error {
+		if a.Line == nil {
+			return nil
+		}
+		return each(*a.Line)
+	})
+}
+
+// localLogs reads the logs of one of this node's own containers.
+func (p *Peer) localLogs(ctx context.Context, q question, each func(api.LogLine) error) error {
+	k := SlotKey{Job: q.Job, Life: q.Life, Slot: q.Slot}
+	p.mu.Lock()
+	var found *Held
+	for i, h := range p.containers {
+		if h.Key() == k && h.Labels.Epoch <= q.Epoch && (found == nil || h.Labels.Epoch > found.Labels.Epoch) {
+			found = &p.containers[i]
+		}
+	}
+	p.mu.Unlock()
+	id := api.TaskID{Job: q.Job, Index: q.Slot, Epoch: q.Epoch}
+	if found == nil {
+		return api.Errorf(api.TaskNotFound, "node %s has no logs of %s", p.cfg.Name, id)
+	}
+	err := p.drivers[found.Driver].Logs(ctx, found.ID, q.Logs, func(l api.LogLine) error {
+		l.Task, l.Epoch, l.Node = id.Slot(), found.Labels.Epoch, p.cfg.Name
+		return each(l)
+	})
+	if err != nil && (ctx.Err() == nil || !errors.Is(err, ctx.Err())) {
+		return fmt.Errorf("logs of %s: %w", id, err)
+	}
+	return nil
+}
+
+// Nodes lists the nodes, see api.Service.
+func (p *Peer) Nodes(context.Context) ([]api.Node, error) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := []api.Node{}
+	for _, v := range p.nodes(now) {
+		if !v.Left {
+			out = append(out, p.node(v, now))
+		}
+	}
+	slices.SortFunc(out, func(a, b api.Node) int {
+		return strings.Compare(a.Name+string(a.ID), b.Name+string(b.ID))
+	})
+	return out, nil
+}
+
+// node is a node as users see it. Lock held.
+func (p *Peer) node(v *nodeView, now time.Time) api.Node {
+	n := api.Node{
+		ID: v.ID, ShortID: v.ID.Short(), Name: v.name, Self: v.ID == p.id, Address: v.address, Version: v.version,
+		Labels: map[string]string{}, Drivers: v.drivers, Capacity: v.capacity, Free: v.free, Tasks: v.tasks, SeenAt: now.UTC(), Reason: v.why,
+		Reachable: v.ID == p.id,
+	}
+	if n.Drivers == nil {
+		n.Drivers = []string{}
+	}
+	if v.member != nil {
+		n.Labels, n.OS, n.Arch = maps.Clone(v.member.Labels), v.member.OS, v.member.Arch
+	}
+	if pid, err := peerID(v.ID); err == nil && !n.Self {
+		n.Reachable = p.connected(pid)
+	}
+	switch {
+	case v.Left:
+		n.Status = api.NodeLeft
+	case v.Alive:
+		n.Status = api.NodeStatus(v.State)
+		if v.Moving() {
+			n.Status = api.NodeDraining
+			if v.tasks == 0 {
+				n.Status = api.NodeDrained
+			}
+		}
+	default:
+		n.Status, n.SeenAt, n.Tasks, n.Free = api.NodeFailed, v.since.UTC(), 0, api.Resources{}
+		if v.why == "restarting" {
+			n.Status, n.Restarting = api.NodeRestarting, api.Duration(v.UnknownUntil.Sub(now).Round(time.Second))
+		}
+	}
+	if n.Self && !p.ready {
+		n.Reason = p.notReady
+	}
+	return n
+}
+
+// matchesNode says whether want names the node: its name, its id, its short id,
+// or the beginning of its id, with or without what all ids begin with.
+func matchesNode(want string, id api.NodeID, name string) bool {
+	return want == name || want == string(id) ||
+		len(want) >= 4 && (strings.HasPrefix(string(id), want) && len(want) > 8 || len(id) > 8 && strings.HasPrefix(string(id[8:]), want))
+}
+
+// Node returns one node, see api.Service.
+func (p *Peer) Node(_ context.Context, id string) (api.Node, error) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var found []api.Node
+	for _, v := range p.nodes(now) {
+		if matchesNode(id, v.ID, v.name) || id == "self" && v.ID == p.id {
+			found = append(found, p.node(v, now))
+		}
+	}
+	switch len(found) {
+	case 0:
+		return api.Node{}, api.Errorf(api.NodeNotFound, "no node is named %.80q", id).WithHint("orch nodes lists them")
+	case 1:
+		return found[0], nil
+	}
+	ids := make([]string, len(found))
+	for i, n := range found {
+		ids[i] = n.ShortID
+	}
+	slices.Sort(ids)
+	return api.Node{}, api.Errorf(api.AmbiguousName, "%q is the name of %d nodes: %s", id, len(found), strings.Join(ids, ", ")).
+		WithHint("name it by one of these short ids")
+}

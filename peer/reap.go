@@ -1,0 +1,148 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/exitae337/orchestergo/gossip"
+	"github.com/exitae337/orchestergo/runtime"
+)
+
+// When agents share a machine, the death of one leaves its containers running
+// under an engine, or a kernel, that lives on. Its slots run elsewhere by then, so
+// some other agent there has to end them. It does so only if three things agree:
+// the table does not want the container, gossip has had its node dead for a
+// minute, and the lock that a living agent of that node holds is free. The last
+// one tells a dead agent from one that is only cut off.
+
+const (
+	reapEvery = 10 * time.Second
+	reapAfter = 60 * time.Second // dead to gossip for so long
+)
+
+// Superseded says why the table does not want a sibling's container where it is,
+// or "". livesKnown is as in Local.
+func Superseded(c runtime.Container, j *JobRecord, a *Assignment, livesKnown bool) string {
+	switch l := c.Labels; {
+	case j == nil || j.Life() < l.Life:
+		if livesKnown {
+			return "nobody knows its job"
+		}
+		return ""
+	case j.Life() > l.Life, j.Removed:
+		return "its job was removed"
+	case !j.Wants(l.Slot):
+		return "the slot is not wanted"
+	case a != nil && a.Owner() != l.Node:
+		return "the slot is another node's"
+	}
+	return ""
+}
+
+// watchSiblings ends what dead siblings left, until ctx ends.
+func (p *Peer) watchSiblings(ctx context.Context) error {
+	tick := time.NewTicker(reapEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for name, d := range p.drivers {
+			r, ok := d.(runtime.Reaper)
+			if !ok || !p.someoneLongDead() {
+				continue
+			}
+			lctx, cancel := context.WithTimeout(ctx, engineWait)
+			siblings, err := r.Siblings(lctx)
+			cancel()
+			if err != nil && ctx.Err() == nil {
+				p.log.WithError(err).WithField("driver", name).Warn("containers of siblings cannot be listed")
+			}
+			for _, c := range siblings {
+				p.reap(ctx, r, c)
+			}
+		}
+	}
+}
+
+// reap ends one sibling's container if that is due.
+func (p *Peer) reap(ctx context.Context, r runtime.Reaper, c runtime.Container) {
+	l := c.Labels
+	now := time.Now()
+	k := SlotKey{Job: l.Job, Life: l.Life, Slot: l.Slot}
+	p.mu.Lock()
+	why := ""
+	if p.ready && p.longDead(string(l.Node), now) {
+		why = Superseded(c, p.index.jobs[l.Job], p.index.slot(k), p.livesKnown(p.nodes(now), now))
+	}
+	p.mu.Unlock()
+	if why == "" || !lockFree(l.Lock) {
+		return
+	}
+	log := p.log.WithField("task", l.Task().String()).WithField("of", l.Node.Short()).WithField("why", why)
+	rctx, cancel := context.WithTimeout(ctx, engineWait)
+	defer cancel()
+	if err := r.Reap(rctx, c); err != nil {
+		log.WithError(err).Warn("a dead sibling's container could not be ended, trying again")
+		return
+	}
+	log.Warn("ended a container that a dead sibling left")
+}
+
+// someoneLongDead says whether there can be anything to reap, so that a healthy
+// cluster does not look for it.
+func (p *Peer) someoneLongDead() bool {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Sub(p.started) < reapAfter {
+		return false
+	}
+	for id, v := range p.nodes(now) {
+		if id != p.id && !v.Alive {
+			return true
+		}
+	}
+	for _, m := range p.index.members {
+		if m.Removed {
+			return true
+		}
+	}
+	return false
+}
+
+// longDead says whether gossip itself, not the faster path, has had a node dead
+// or away for long enough. A node that it does not know was dead before this one
+// started. Lock held.
+func (p *Peer) longDead(id string, now time.Time) bool {
+	since := p.started
+	if m, ok := gossip.Newest(p.membership.Members())[id]; ok {
+		if m.Status == gossip.MemberAlive {
+			return false
+		}
+		since = m.Since
+	}
+	return now.Sub(since) >= reapAfter
+}
+
+// lockFree says whether no living agent holds the lock file at path.
+func lockFree(path string) bool {
+	if path == "" {
+		return false
+	}
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil // given back by closing
+}
