@@ -1,0 +1,121 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestBadCommandLines: each is refused before anything is asked of a node (the
+// fake would panic), with words that name the fault.
+func TestBadCommandLines(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	for _, c := range []struct{ line, words string }{
+		{"rnu nginx", `there is no command "orch rnu"`},
+		{"rnu nginx", "did you mean run or rm?"},
+		{"node frobnicate", `there is no command "orch node frobnicate"`},
+		{"help nosuch", `there is no command "orch nosuch"`},
+		{"--nosuch ps", "unknown flag: --nosuch"},
+		{"run", "an image is missing"},
+		{"run --driver process", "a command is missing"},
+		{"run --driver lxc nginx", `driver: "lxc" is none of docker, process`},
+		{"run --name Web nginx", `"Web" is not a job name`},
+		{"run --name= nginx", "--name is empty"},
+		{"run --name a.b nginx", `"a.b" is not a job name`},
+		{"run -n -1 nginx", "replicas: must be from 0 to 100000"},
+		{"run -n many nginx", "invalid argument \"many\""},
+		{"run --type global nginx", "global jobs are not in this version"},
+		{"run --cpus lots nginx", `--cpus: "lots" is not a number of cpus`},
+		{"run --cpus 0.0001 nginx", "finer than a thousandth"},
+		{"run -m 12parsecs nginx", `--memory: "12parsecs" is not an amount of memory`},
+		{"run -m 64m --reserve-memory 1g nginx", "limits/memory: must be"},
+		{"run -e =x nginx", "the name is missing"},
+		{"run -e HOME_SWEET nginx", "HOME_SWEET: the variable is not set here, or empty"},
+		{"run -e ORCH_X=1 nginx", "names that begin with ORCH_ are set by orch"},
+		{"run --env-file /nosuch/file nginx", "--env-file /nosuch/file: no such file or directory"},
+		{"run --env-file " + file("env", "# fine\nA=1\n=x\n") + " nginx", "line 3"},
+		{"run -p 80 nginx", "write HOST:TARGET, as 80:80"},
+		{"run -p 127.0.0.1:80:80 nginx", "an address cannot be given"},
+		{"run -p 80:99999 nginx", `"99999" is not a port`},
+		{"run -p 80:80/sctp nginx", `the protocol "sctp" is none of tcp, udp`},
+		{"run -p 80:80 -p 80:81 nginx", "80/tcp is published twice"},
+		{"run -l =x nginx", "a label needs a key"},
+		{"run --restart sometimes nginx", `"sometimes" is none of always`},
+		{"run --restart always:3 nginx", `--restart "always:3" is none of`},
+		{"run --stop-timeout soon nginx", "it is not a length of time"},
+		{"run --stop-timeout=-5s nginx", "it is negative"},
+		{"run --stop-timeout 2h nginx", "stop_timeout: must be from 0s to 1h0m0s"},
+		{"run --max-parallel 0 nginx", "max_parallel: must be from 1"},
+		{"run --pull often nginx", `pull: "often" is none of missing, always, never`},
+		{"run -o yaml nginx", `-o "yaml" is none of name, json`},
+		{"run -f /nosuch/job.json", "no such file or directory"},
+		{"run -f " + file("a.json", `{"name":"web","imge":"nginx"}`), `unknown field "imge"`},
+		{"run -f " + file("b.json", `{"name":"web","replicas":"three"}`), "replicas: a string is of the wrong type"},
+		{"run -f " + file("c.json", "{\n\"name\": nginx}"), "line 2 is not JSON"},
+		{"run -f " + file("d.json", `{"name":"web"`), "the JSON breaks off"},
+		{"run -f " + file("e.json", ""), "it is empty"},
+		{"run -f " + file("f.json", `{"image":"a"}{"image":"b"}`), "there is more than one job"},
+		{"run -f " + file("g.json", `["nginx"]`), "a job is a JSON object (this is: array)"},
+		{"run -f " + file("h.json", `{"image":"a","stop_timeout":10}`), "stop_timeout"},
+		{"run -f " + file("i.json", strings.Repeat(" ", 600<<10)), "is it a job?"},
+		{"ps web.0", "web.0 is a task; its job is web"},
+		{"ps Web", `"Web" is not the name of a job`},
+		{"ps ../../etc", "is not the name of a job"},
+		{"ps -f colour=red", `the filter "colour" is none of job, node, state`},
+		{"ps -f state", `the filter "state" is not KEY=VALUE`},
+		{"ps -f state=happy", `"happy" is none of the states pending`},
+		{"ps -f node=a -f node=b", `the filter "node" is given twice`},
+		{"ps -o xml", `-o "xml" is none of table`},
+		{"ps -w -o json", "do not go together"},
+		{"ps -q -o wide", "do not go together"},
+		{"jobs web", `orch jobs takes no "web"`},
+		{"nodes x", `orch nodes takes no "x"`},
+		{"node rm", "one node is needed"},
+		{"logs", "a job or task is missing"},
+		{"logs web.x", "is neither a job nor a task"},
+		{"logs -n some web", `-n "some" is neither a number`},
+		{"logs --since yesterday web", `--since "yesterday"`},
+		{"explain", "one job or task is needed"},
+		{"explain web.0 web.1", "one job or task is needed"},
+		{"explain web/../x", "is neither a job nor a task"},
+		{"scale", "the name of a job is missing"},
+		{"scale web", `"web" is not JOB=N`},
+		{"scale web=many", "must be from 0 to 100000"},
+		{"scale web -- -1", "must be from 0 to 100000"},
+		{"scale web=1 web=2", "web is given twice"},
+		{"stop", "the name of a job is missing"},
+		{"rm web web", "web is given twice"},
+		{"restart web.1", "web.1 is a task"},
+		{"rm --timeout never web", "it is not a length of time"},
+		{"version now", `orch version takes no "now"`},
+		{"--api nowhere ps", "the port is missing"},
+		{"--api https://n1:7070 ps", "only http and unix are spoken"},
+	} {
+		got := orch(&fake{}, strings.Fields(c.line)...)
+		if got.code != exitUsage || got.out != "" {
+			t.Errorf("orch %s: got exit %d and %q on stdout, want %d and nothing", c.line, got.code, got.out, exitUsage)
+		}
+		if !strings.HasPrefix(got.err, "error: ") || !strings.Contains(got.err, c.words) {
+			t.Errorf("orch %s: got %q, want an error with %q", c.line, got.err, c.words)
+		}
+		if strings.Count(got.err, "\n") > 2 || strings.Contains(got.err, "api.") || strings.Contains(got.err, "Go ") {
+			t.Errorf("orch %s: got %q, want two lines without words of the program's inside", c.line, got.err)
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, line := range []string{"", "--help", "help", "help run", "run --help", "node", "help node rm"} {
+		if got := orch(&fake{}, strings.Fields(line)...); got.code != 0 || !strings.Contains(got.out, "orch") || got.err != "" {
+			t.Errorf("orch %s: got %s", line, got.text())
+		}
+	}
+}
