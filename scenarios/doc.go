@@ -1,0 +1,18 @@
+// Package scenarios answers one question: does it survive? It starts real nodes
+// as processes of this machine, uses them as anybody would, through their
+// binary and their HTTP API, does to them what machines do to programs, and looks
+// whether the promises still hold. The tests of this package are the promises; the
+// commands below it are a demonstration and what it is compared with.
+//
+// A [Lab] is a cluster on the loopback interface: a directory for each node, three
+// ports for each, tasks run by the process driver. The nodes share nothing but the
+// machine, so the death of one host is the death of one agent and its tasks
+// ([Lab.KillHost]).
+//
+// Invariants: a lab is a black box; nothing here knows what a node is made of. What
+// the API says is held against the process table ([Lab.Procs], [Lab.CheckJob]),
+// because a program under test cannot be its own witness. A lab signals only what
+// it can tell to be its own: agents whose command line names a data directory in
+// the lab, and processes whose environment names an attempt in it. After
+// [Lab.Close] nothing of it is left, and Close says so if it is not true.
+package scenarios

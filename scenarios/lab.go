@@ -1,0 +1,305 @@
+package scenarios
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/exitae337/orchestergo/api"
+)
+
+// LabConfig says what a lab is made of.
+type LabConfig struct {
+	Binary    string        // the orch to test
+	Dir       string        // for everything; made, and removed by Close. Empty is a new temporary one
+	Profile   string        // "fast" (the default) or "lan"
+	FirstPort int           // where to look for free ports; 0 is somewhere at random
+	Resources api.Resources // that each node offers; zero is 4 cpus and 4 GiB
+	Log       io.Writer     // is told what is done to nodes; nil is nobody
+}
+
+// Lab is a cluster of real nodes on the loopback interface. Its methods are safe
+// for concurrent use.
+type Lab struct {
+	cfg LabConfig
+	dir string // without symbolic links, as the nodes name it
+
+	mu       sync.Mutex // guards what follows and writes to cfg.Log
+	nodes    []*Node
+	nextPort int
+	token    string // file with the token for joining, once there is one
+}
+
+// NewLab makes a lab without nodes.
+func NewLab(cfg LabConfig) (*Lab, error) {
+	binary, err := filepath.Abs(cfg.Binary)
+	if err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	if _, err := os.Stat(binary); err != nil {
+		return nil, fmt.Errorf("lab: no orch to start (make build makes bin/orch): %w", err)
+	}
+	cfg.Binary = binary
+	if cfg.Profile == "" {
+		cfg.Profile = "fast"
+	}
+	if cfg.Resources == (api.Resources{}) {
+		cfg.Resources = api.Resources{CPUs: 4 * api.Core, Memory: 4 << 30}
+	}
+	if cfg.FirstPort == 0 {
+		cfg.FirstPort = 10000 + blockStep*rand.IntN(2000)
+	}
+	if cfg.Log == nil {
+		cfg.Log = io.Discard
+	}
+	dir, err := labDir(cfg.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
+	return &Lab{cfg: cfg, dir: dir, nextPort: cfg.FirstPort}, nil
+}
+
+// marker is a file that says of a directory that a lab made it, so that nothing
+// else is ever removed.
+const marker = "this-is-an-orch-lab"
+
+// labDir makes the directory. One that has something in it is refused: Close
+// removes it.
+func labDir(dir string) (string, error) {
+	var err error
+	if dir == "" {
+		dir, err = os.MkdirTemp("", "orch-lab-")
+	} else {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		return "", err
+	}
+	if dir, err = realPath(dir); err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	if len(entries) > 0 {
+		return "", fmt.Errorf("%s is not empty", dir)
+	}
+	return dir, os.WriteFile(filepath.Join(dir, marker), nil, 0o600)
+}
+
+// realPath is dir as a node spells it.
+func realPath(dir string) (string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(abs)
+}
+
+// Demolish ends and removes the lab in dir, which another program made and left up.
+// It returns how many processes there were.
+func Demolish(ctx context.Context, dir string) (int, error) {
+	dir, err := realPath(dir)
+	if err != nil {
+		return 0, fmt.Errorf("demolish: %w", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, marker)); err != nil {
+		return 0, fmt.Errorf("demolish: %s is not a lab: %w", dir, err)
+	}
+	killed, err := sweep(ctx, dir)
+	if err != nil {
+		return killed, fmt.Errorf("demolish: %w", err)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return killed, fmt.Errorf("demolish: %w", err)
+	}
+	return killed, nil
+}
+
+// Dir is the directory of the lab: one directory for each node, with its data and
+// its log.
+func (l *Lab) Dir() string { return l.dir }
+
+// Nodes are all nodes of the lab, dead ones too, in the order in which they were
+// added.
+func (l *Lab) Nodes() []*Node {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.nodes)
+}
+
+// Alive are the nodes whose agent runs.
+func (l *Lab) Alive() []*Node {
+	return slices.DeleteFunc(l.Nodes(), func(n *Node) bool { return !n.Running() })
+}
+
+// NodeByID is the node with that id, or nil.
+func (l *Lab) NodeByID(id api.NodeID) *Node {
+	for _, n := range l.Nodes() {
+		if n.ID() == id {
+			return n
+		}
+	}
+	return nil
+}
+
+// Start adds so many nodes and returns when each is ready and sees all of the lab.
+func (l *Lab) Start(ctx context.Context, nodes int) error {
+	if len(l.Nodes()) == 0 && nodes > 0 {
+		if _, err := l.launch(ctx, l.cfg.Resources); err != nil {
+			return err
+		}
+		nodes--
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for range nodes {
+		g.Go(func() error {
+			_, err := l.launch(gctx, l.cfg.Resources)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return l.AwaitReady(ctx)
+}
+
+// AddNode adds a node that offers so much and returns when it is ready. The first
+// node of a lab makes the cluster, every other one joins the first that is alive.
+func (l *Lab) AddNode(ctx context.Context, offers api.Resources) (*Node, error) {
+	n, err := l.launch(ctx, offers)
+	if err != nil {
+		return nil, err
+	}
+	return n, n.AwaitReady(ctx)
+}
+
+// launch adds a node and returns when its API answers.
+func (l *Lab) launch(ctx context.Context, offers api.Resources) (*Node, error) {
+	peer, token, err := l.door(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n, err := l.newNode(offers)
+	if err != nil {
+		return nil, err
+	}
+	verb := []string{"start"}
+	if peer != nil {
+		verb = []string{"join", peer.GossipAddr(), "--token-file", token}
+	}
+	if err := n.run(ctx, verb); err != nil {
+		return nil, err
+	}
+	return n, n.awaitAPI(ctx)
+}
+
+// door is whom to join and the file with the token; nobody in an empty lab.
+func (l *Lab) door(ctx context.Context) (*Node, string, error) {
+	if len(l.Nodes()) == 0 {
+		return nil, "", nil
+	}
+	alive := l.Alive()
+	if len(alive) == 0 {
+		return nil, "", errors.New("nobody of the lab is alive to be joined")
+	}
+	token, err := l.TokenFile(ctx)
+	return alive[0], token, err
+}
+
+// TokenFile is a file with the token for joining the lab's cluster. It needs a first
+// node that has answered once.
+func (l *Lab) TokenFile(ctx context.Context) (string, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.token != "" {
+		return l.token, nil
+	}
+	if len(l.nodes) == 0 {
+		return "", errors.New("a lab without nodes has no token")
+	}
+	out, err := l.Orch(ctx, "token", "--data-dir", l.nodes[0].DataDir)
+	if err != nil {
+		return "", err
+	}
+	if out.Code != 0 {
+		return "", fmt.Errorf("orch token: exit code %d: %s", out.Code, out.Stderr)
+	}
+	path := filepath.Join(l.dir, "token")
+	if err := os.WriteFile(path, []byte(out.Stdout), 0o600); err != nil {
+		return "", fmt.Errorf("keep the token: %w", err)
+	}
+	l.token = path
+	return path, nil
+}
+
+// newNode gives a node its name, ports and directory.
+func (l *Lab) newNode(offers api.Resources) (*Node, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	base, err := FreeBlock(l.nextPort)
+	if err != nil {
+		return nil, err
+	}
+	l.nextPort = base + blockStep
+	name := fmt.Sprintf("n%d", len(l.nodes)+1)
+	n, err := newNode(l, name, base, offers)
+	if err != nil {
+		return nil, err
+	}
+	l.nodes = append(l.nodes, n)
+	return n, nil
+}
+
+// AwaitReady returns when all nodes that are alive are ready and each sees exactly
+// those as ready and has a connection to them. It fails as soon as one ends.
+func (l *Lab) AwaitReady(ctx context.Context) error {
+	alive := l.Alive()
+	ctx, cancel := whileRunning(ctx, alive...)
+	defer cancel()
+	g, gctx := errgroup.WithContext(ctx)
+	for _, n := range alive {
+		g.Go(func() error {
+			if err := n.AwaitReady(gctx); err != nil {
+				return err
+			}
+			return Eventually(gctx, n.Name+" sees all nodes", func() error { return n.sees(gctx, len(alive)) })
+		})
+	}
+	return g.Wait()
+}
+
+// Close ends everything that the lab started, tasks included, and removes its
+// directory. It fails if anything is left.
+func (l *Lab) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	var errs []error
+	for _, n := range l.Nodes() {
+		errs = append(errs, n.end(ctx))
+	}
+	if _, err := sweep(ctx, l.dir); err != nil {
+		errs = append(errs, err)
+	}
+	if err := os.RemoveAll(l.dir); err != nil {
+		errs = append(errs, fmt.Errorf("remove the lab: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// logf tells what is done.
+func (l *Lab) logf(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fmt.Fprintf(l.cfg.Log, format+"\n", args...)
+}
