@@ -120,7 +120,7 @@ func (p *Peer) serveQuestion(s network.Stream) {
 		}
 		return w.WriteMsg(b)
 	}
-	last := p.reply(ctx, nodeID(s.Conn().RemotePeer()), q, send)
+	last := p.reply(ctx, q, send)
 	last.Last = true
 	if send(last) == nil {
 		_ = s.CloseWrite()
@@ -143,7 +143,7 @@ func readQuestion(s network.Stream) (question, error) {
 }
 
 // reply answers one question; what is not the last frame goes through send.
-func (p *Peer) reply(ctx context.Context, from api.NodeID, q question, send func(answer) error) answer {
+func (p *Peer) reply(ctx context.Context, q question, send func(answer) error) answer {
 	switch q.Op {
 	case "time":
 		return answer{Time: time.Now().UnixMilli()}
@@ -245,7 +245,7 @@ func (p *Peer) ask(ctx context.Context, to peer.ID, q question, each func(answer
 // askNode is ask for a node id, answered locally when it is this node.
 func (p *Peer) askNode(ctx context.Context, to api.NodeID, q question, each func(answer) error) error {
 	if to == p.id {
-		last := p.reply(ctx, p.id, q, each)
+		last := p.reply(ctx, q, each)
 		if last.Error != nil {
 			return last.Error
 		}

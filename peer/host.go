@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 
 	"github.com/exitae337/orchestergo/api"
+	"github.com/exitae337/orchestergo/gossip"
 )
 
 // openHost makes the node's one libp2p host: TCP only, since a killed process
@@ -29,6 +31,10 @@ func openHost(cfg Config) (host.Host, error) {
 			family = "ip6"
 		}
 		listen = fmt.Sprintf("/%s/%s/tcp/%d", family, ip, cfg.PeerPort)
+	}
+	// libp2p logs it at length when a port is taken; and binding waits for nobody.
+	if err := gossip.CheckPort(context.Background(), "tcp", cfg.Bind, cfg.PeerPort, "--peer-port"); err != nil {
+		return nil, err
 	}
 	limits := rcmgr.DefaultLimits
 	limits.SystemBaseLimit.Conns, limits.SystemBaseLimit.ConnsInbound, limits.SystemBaseLimit.ConnsOutbound = 4096, 2048, 2048

@@ -322,7 +322,11 @@ func (l *Local) exited(k SlotKey, a *Assignment, h *Held) []Action {
 	if h.OOM {
 		reason = "out of memory (" + reason + ")"
 	}
-	out := l.after(k, a, h.ExitCode, h.FinishedAt, reason)
+	code := h.ExitCode
+	if h.StartedAt.IsZero() {
+		code, reason = -1, "it never started" // whatever an engine says of such a one
+	}
+	out := l.after(k, a, code, h.FinishedAt, reason)
 	for i := range out {
 		if r, ok := out[i].(Report); ok {
 			r.Container = &h.Container

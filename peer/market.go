@@ -63,9 +63,6 @@ func (p *Peer) bidder(j api.Job, life int64, hash string, slots []int, now time.
 	for name := range p.drivers {
 		b.Drivers[name] = p.usable[name]
 	}
-	if d := p.drivers[j.Driver]; d != nil {
-		b.HasImage = d.HasImage(j.Image)
-	}
 	for _, of := range p.index.slots {
 		for _, a := range of {
 			if a.Owner() == p.id && a.State.Live() && a.State != api.Running {
@@ -101,9 +98,14 @@ func (p *Peer) bidder(j api.Job, life int64, hash string, slots []int, now time.
 
 // bid answers a call from the live ledger.
 func (p *Peer) bid(_ context.Context, _ api.NodeID, call bidding.Call) bidding.Bid {
+	d, here := p.drivers[call.Job.Driver], false
+	if d != nil {
+		here = d.HasImage(call.Job.Image) // may ask the engine: not with the lock held
+	}
 	p.mu.Lock()
 	b := p.bidder(call.Job, call.Life, call.TemplateHash, call.Slots, time.Now())
 	p.mu.Unlock()
+	b.HasImage = here
 	return bidding.MakeBid(call, b)
 }
 

@@ -110,7 +110,6 @@ type Peer struct {
 	containers      []Held
 	listed          bool            // containers have been listed since the start
 	busy            map[SlotKey]*op // what is being done to containers
-	starting        int             // attempts between accepted and running
 	heard           *bidding.Heard
 	lostDrivers     map[api.NodeID]map[string]time.Time // by node and driver: zero while it works, else since when it does not
 	failures        map[string]*fault                   // by job name
@@ -260,8 +259,7 @@ func (p *Peer) Run(ctx context.Context) error {
 
 // layer is a group of components that stop together.
 type layer struct {
-	ctx    context.Context // ends when the node begins to stop
-	stop   context.CancelFunc
+	ctx    context.Context // ends when one of them does
 	cancel context.CancelFunc
 	group  *errgroup.Group
 }

@@ -100,14 +100,17 @@ func Plan(w *World) []Action {
 
 // planJob plans for one job; higher are the nodes that rank above this one.
 func planJob(w *World, j *JobRecord, higher []api.NodeID) []Action {
-	var open, ask, move []int
-	inMotion := 0
+	var open, ask, move, update []int
+	inMotion, broken := 0, 0
 	moving := ""
 	for i := range j.Spec.Replicas {
 		k := j.Slot(i)
 		a := w.Slots(k)
 		switch w.Condition(j, k) {
 		case Unserved:
+			if a != nil && a.State == api.Failed && a.Hash == j.Hash {
+				broken++
+			}
 			m := w.Memory[k]
 			if m == nil || w.Now.Before(w.due(a, m)) {
 				continue
@@ -120,17 +123,22 @@ func planJob(w *World, j *JobRecord, higher []api.NodeID) []Action {
 		case Served:
 			if a.State != api.Running {
 				inMotion++
-			} else if why := w.toMove(j, a); why != "" && len(higher) == 0 {
-				move = append(move, i)
-				moving = why
+			} else if len(higher) > 0 {
+				continue // moves are for the coordinator
+			} else if a.Hash != j.Hash {
+				update = append(update, i)
+			} else if why := w.toMove(j, a); why != "" {
+				move, moving = append(move, i), why
 			}
 		}
 	}
 	var out []Action
 	if len(open) > 0 {
 		out = append(out, Auction{Job: j.Spec.Name, Life: j.Life(), Slots: open, Reason: w.whyOpen(j, open)})
-	} else if room := j.Spec.MaxParallel - inMotion; len(move) > 0 && room > 0 {
+	} else if room := j.Spec.MaxParallel - inMotion; len(move) > 0 {
 		out = append(out, Auction{Job: j.Spec.Name, Life: j.Life(), Slots: w.dueMoves(j, move, room), Reason: moving, Move: true})
+	} else if room -= broken; len(update) > 0 { // what fails in its new form takes no more of the old ones with it
+		out = append(out, Auction{Job: j.Spec.Name, Life: j.Life(), Slots: w.dueMoves(j, update, room), Reason: "the job has changed", Move: true})
 	}
 	if len(ask) > 0 {
 		out = append(out, Ask{Job: j.Spec.Name, Life: j.Life(), Slots: ask, Higher: higher})
@@ -153,11 +161,8 @@ func (w *World) due(a *Assignment, m *Memory) time.Time {
 	return at
 }
 
-// toMove says why a slot that runs should be served anew, or "".
+// toMove says why a slot that runs as wanted should run elsewhere, or "".
 func (w *World) toMove(j *JobRecord, a *Assignment) string {
-	if a.Hash != j.Hash {
-		return "the job has changed"
-	}
 	n := w.node(a.Owner())
 	if n.Moving() {
 		return "node is " + n.State
@@ -173,12 +178,13 @@ func (w *World) toMove(j *JobRecord, a *Assignment) string {
 func (w *World) dueMoves(j *JobRecord, slots []int, room int) []int {
 	var out []int
 	for _, i := range slots {
+		if len(out) >= room {
+			break
+		}
 		if w.Now.Before(w.MoveAt[j.Slot(i)]) {
 			continue
 		}
-		if out = append(out, i); len(out) == room {
-			break
-		}
+		out = append(out, i)
 	}
 	return out
 }

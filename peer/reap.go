@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/exitae337/orchestergo/api"
 	"github.com/exitae337/orchestergo/gossip"
 	"github.com/exitae337/orchestergo/runtime"
 )
@@ -37,21 +38,22 @@ func Superseded(c runtime.Container, j *JobRecord, a *Assignment, livesKnown boo
 		return "its job was removed"
 	case !j.Wants(l.Slot):
 		return "the slot is not wanted"
-	case a != nil && a.Owner() != l.Node:
-		return "the slot is another node's"
+	case a != nil && a.Owner() != l.Node && (a.State == api.Running || a.State == api.Complete || j.Spec.StopFirst()):
+		return "the slot is another node's" // until it runs there, this copy may be the only one
 	}
 	return ""
 }
 
 // watchSiblings ends what dead siblings left, until ctx ends.
 func (p *Peer) watchSiblings(ctx context.Context) error {
-	tick := time.NewTicker(reapEvery)
+	tick := time.NewTimer(reapEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			tick.Reset(reapEvery + time.Duration(jitter()*float64(reapEvery))) // not all siblings at once
 		}
 		for name, d := range p.drivers {
 			r, ok := d.(runtime.Reaper)

@@ -102,10 +102,19 @@ const (
 	Done
 )
 
+// When a partition heals, records of owners on the other side arrive before these
+// are seen to be alive. A record that is news so long after its owner was last seen
+// is a sign of life, and is given healWait to be followed by others.
+const (
+	healGap  = 5 * time.Second
+	healWait = 10 * time.Second
+)
+
 // Condition says how slot k of j stands: done when a batch task has completed,
-// whoever is dead; served when its owner is alive and has it in a live state; undecided while
-// its owner is neither here nor dead. An owner that has not got it running after
-// twice its start timeout does not serve it, whatever it says.
+// whoever is dead; served when its owner is alive and has it in a live state;
+// undecided while its owner is neither here nor dead, or ends what must never run
+// twice. An owner that has not got it running after twice its start timeout does
+// not serve it, whatever it says.
 func (w *World) Condition(j *JobRecord, k SlotKey) Condition {
 	a := w.Slots(k)
 	switch {
@@ -121,6 +130,9 @@ func (w *World) Condition(j *JobRecord, k SlotKey) Condition {
 	case Gone:
 		if _, member := w.Nodes[owner.ID]; j.Spec.OnPartition == "freeze" && member && !owner.Left {
 			return Undecided // it may be cut off and well; only its leave or removal frees the slot
+		}
+		if news := w.Changed(k); !owner.Left && news.Sub(owner.AbsentSince) > healGap && w.Now.Sub(news) < healWait {
+			return Undecided
 		}
 		return Unserved
 	case Unknown:

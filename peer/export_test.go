@@ -1,0 +1,63 @@
+package peer
+
+import (
+	"github.com/sirupsen/logrus"
+
+	"github.com/exitae337/orchestergo/api"
+	"github.com/exitae337/orchestergo/gossip"
+)
+
+// The keys and decoders of records, for the tests of what they let in.
+var (
+	JobKey           = jobKey
+	MemberKey        = memberKey
+	SlotRecordKey    = slotRecordKey
+	ParseSlotKey     = parseSlotKey
+	DecodeJob        = decodeJob
+	DecodeAssignment = decodeAssignment
+	DecodeMember     = decodeMember
+	EncodeJob        = (*JobRecord).record
+	EncodeAssignment = (*Assignment).record
+	EncodeMember     = (*MemberRecord).record
+	LabelStamp       = (*Local).labelStamp
+)
+
+// RemovedMid is the middle of the stamp of what was removed.
+const RemovedMid = removedMid
+
+// Timing of this node's own tasks and of the coordinator's deputies.
+const (
+	LogsKept    = logsKept
+	Steady      = steady
+	PatienceMin = patienceMin
+	PatienceVar = patienceVar
+)
+
+// Index is the decoded table.
+type Index struct{ x *index }
+
+// NewIndex makes an empty one that logs nothing anybody sees.
+func NewIndex(log logrus.FieldLogger) Index { return Index{newIndex(log)} }
+
+// Apply takes in one record and says whether it was news.
+func (x Index) Apply(r gossip.Record) bool { return x.x.apply(r) }
+
+// Drop forgets a key.
+func (x Index) Drop(key string) { x.x.drop(key) }
+
+// Job is what the index has of a job, or nil.
+func (x Index) Job(name string) *JobRecord { return x.x.jobs[name] }
+
+// Slot is what the index has of a slot, or nil.
+func (x Index) Slot(k SlotKey) *Assignment { return x.x.slot(k) }
+
+// Member is what the index has of a member, or nil.
+func (x Index) Member(id api.NodeID) *MemberRecord { return x.x.members[id] }
+
+// Jobs lists the jobs that are not removed, by name.
+func (x Index) Jobs() []*JobRecord { return x.x.sortedJobs() }
+
+// Sizes counts jobs, names with slots, and members.
+func (x Index) Sizes() (jobs, slots, members int) {
+	return len(x.x.jobs), len(x.x.slots), len(x.x.members)
+}
