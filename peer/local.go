@@ -319,7 +319,7 @@ func (l *Local) exited(k SlotKey, a *Assignment, h *Held) []Action {
 	if reason == "" {
 		reason = fmt.Sprintf("exited with code %d", h.ExitCode)
 	}
-	if h.OOM {
+	if h.OOM && !strings.Contains(reason, "out of memory") {
 		reason = "out of memory (" + reason + ")"
 	}
 	code := h.ExitCode

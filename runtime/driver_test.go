@@ -12,6 +12,8 @@ import (
 
 	"github.com/exitae337/orchestergo/api"
 	"github.com/exitae337/orchestergo/runtime"
+	"github.com/exitae337/orchestergo/runtime/docker"
+	"github.com/exitae337/orchestergo/runtime/docker/dockertest"
 	"github.com/exitae337/orchestergo/runtime/fake"
 	"github.com/exitae337/orchestergo/runtime/process"
 )
@@ -25,13 +27,21 @@ const (
 // rig is one driver under test.
 type rig struct {
 	runtime.Driver
+	cluster  string                                  // whose containers it runs
+	image    string                                  // of which it runs them
 	commands map[string][]string                     // what does "run", "stubborn", "fail" and "print"
 	reopen   func(t *testing.T) runtime.Driver       // the driver of the next agent
 	kill     func(t *testing.T, c runtime.Container) // ends a container behind the driver's back
+	settle   func(t *testing.T, c runtime.Container) // waits until a container that runs takes SIGTERM; or nil
 }
 
-// rigs makes each driver anew.
-var rigs = map[string]func(t *testing.T) rig{"process": processRig, "fake": fakeRig}
+// rigs prepares what all tests of a driver share, and returns what makes the
+// driver anew for each.
+var rigs = map[string]func(t *testing.T) func(t *testing.T) rig{
+	"process": func(*testing.T) func(t *testing.T) rig { return processRig },
+	"fake":    func(*testing.T) func(t *testing.T) rig { return fakeRig },
+	"docker":  dockerRig,
+}
 
 func processRig(t *testing.T) rig {
 	dir := t.TempDir()
@@ -44,7 +54,7 @@ func processRig(t *testing.T) rig {
 		return d
 	}
 	return rig{
-		Driver: open(t), reopen: open,
+		Driver: open(t), reopen: open, cluster: cluster,
 		commands: map[string][]string{
 			"run":      {"sleep", "1000"},
 			"stubborn": {"sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1000; done"},
@@ -69,19 +79,51 @@ func fakeRig(*testing.T) rig {
 		}[s.Command[0]]
 	}
 	return rig{
-		Driver: d, reopen: func(*testing.T) runtime.Driver { return d },
+		Driver: d, reopen: func(*testing.T) runtime.Driver { return d }, cluster: cluster,
 		commands: map[string][]string{"run": {"run"}, "stubborn": {"stubborn"}, "fail": {"fail"}, "print": {"print"}},
 		kill:     func(_ *testing.T, c runtime.Container) { d.Kill(c.ID, 137) },
+	}
+}
+
+func dockerRig(t *testing.T) func(t *testing.T) rig {
+	cli := dockertest.Client(t)
+	image := dockertest.Image(t, cli)
+	return func(t *testing.T) rig {
+		own := dockertest.Cluster(t, cli)
+		open := func(t *testing.T) runtime.Driver {
+			t.Helper()
+			d, err := docker.New(docker.Config{Cluster: own, Node: node})
+			if err != nil {
+				t.Fatalf("New: %v", err)
+			}
+			return d
+		}
+		r := rig{
+			Driver: open(t), reopen: open, cluster: own, image: image,
+			commands: map[string][]string{
+				"run":      {"out", "ready", "sleep"},
+				"stubborn": {"ignore", "out", "ready", "sleep"},
+				"fail":     {"exit", "7"},
+				"print":    {"out", "one", "out", "two", "out", "three", "sleep"},
+			},
+			kill: func(t *testing.T, c runtime.Container) {
+				if err := cli.ContainerKill(context.Background(), c.ID, "SIGKILL"); err != nil {
+					t.Errorf("kill: %v", err)
+				}
+			},
+		}
+		r.settle = func(t *testing.T, c runtime.Container) { awaitLine(t, r, c) }
+		return r
 	}
 }
 
 func (r rig) spec(what string) runtime.Spec {
 	return runtime.Spec{
 		Labels: runtime.Labels{
-			Cluster: cluster, Node: node, Job: "web", Life: 1763842000000, Slot: 3, Epoch: 2, Boot: "b1", TemplateHash: "abc",
+			Cluster: r.cluster, Node: node, Job: "web", Life: 1763842000000, Slot: 3, Epoch: 2, Boot: "b1", TemplateHash: "abc",
 			Resources: api.Resources{CPUs: 100, Memory: 64 << 20}, Ports: []api.Port{}, StopTimeout: api.Duration(time.Second),
 		},
-		Command: r.commands[what],
+		Image: r.image, Command: r.commands[what],
 	}
 }
 
@@ -103,20 +145,29 @@ func (r rig) start(t *testing.T, spec runtime.Spec) runtime.Container {
 			t.Errorf("cleanup: %v", err)
 		}
 	})
+	if r.settle != nil && slices.Equal(spec.Command, r.commands["run"]) {
+		r.settle(t, c)
+	}
 	return c
+}
+
+// awaitLine waits until a container has written something.
+func awaitLine(t *testing.T, d runtime.Driver, c runtime.Container) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	defer cancel()
+	written := errors.New("written")
+	err := d.Logs(ctx, c.ID, api.LogOptions{Follow: true, Tail: -1}, func(api.LogLine) error { return written })
+	if !errors.Is(err, written) {
+		t.Fatalf("it does not say that it is ready: %v", err)
+	}
 }
 
 // startStubborn starts one that ignores SIGTERM, and waits until it does.
 func (r rig) startStubborn(t *testing.T) runtime.Container {
 	t.Helper()
 	c := r.start(t, r.spec("stubborn"))
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
-	defer cancel()
-	ready := errors.New("ready")
-	err := r.Logs(ctx, c.ID, api.LogOptions{Follow: true, Tail: -1}, func(api.LogLine) error { return ready })
-	if !errors.Is(err, ready) {
-		t.Fatalf("it does not say that it is ready: %v", err)
-	}
+	awaitLine(t, r, c)
 	return c
 }
 
@@ -172,8 +223,8 @@ var behaviours = map[string]func(t *testing.T, r rig){
 		if err := r.Check(t.Context()); err != nil {
 			t.Errorf("Check: %v", err)
 		}
-		if !r.HasImage("any") {
-			t.Error("HasImage is false, want true")
+		if !r.HasImage(r.image) {
+			t.Errorf("HasImage(%q) is false, want true", r.image)
 		}
 	},
 	"refuses a second start": func(t *testing.T, r rig) {
@@ -485,8 +536,9 @@ func awaitChange(t *testing.T, d runtime.Driver, changes <-chan struct{}, id str
 }
 
 func TestDrivers(t *testing.T) {
-	for name, open := range rigs {
+	for name, prepare := range rigs {
 		t.Run(name, func(t *testing.T) {
+			open := prepare(t)
 			for what, check := range behaviours {
 				t.Run(what, func(t *testing.T) {
 					t.Parallel()

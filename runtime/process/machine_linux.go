@@ -49,11 +49,12 @@ func stat(pid int, boot string) (process, bool) {
 	if name < 0 || len(f) < 20 {
 		return process{}, false
 	}
-	p := process{pid: pid, stamp: boot + "/" + f[22-3], zombie: strings.Contains("ZX", f[3-3])}
-	if p.group, err = strconv.Atoi(f[5-3]); err != nil {
+	field := func(n int) string { return f[n-3] }
+	p := process{pid: pid, stamp: boot + "/" + field(22), zombie: strings.Contains("ZX", field(3))}
+	if p.group, err = strconv.Atoi(field(5)); err != nil {
 		return process{}, false
 	}
-	p.session, err = strconv.Atoi(f[6-3])
+	p.session, err = strconv.Atoi(field(6))
 	return p, err == nil
 }
 

@@ -90,8 +90,8 @@ func (d *Driver) start(ctx context.Context, spec runtime.Spec) (runtime.Containe
 		err = d.begin(a, cmd, made, gate)
 	}
 	if err != nil {
-		gate.Close() // the wrapper reads the end of its gate and goes without running anything
-		cmd.Wait()
+		gate.Close()   // the wrapper reads the end of its gate and goes without running anything
+		_ = cmd.Wait() // how it ends says nothing more
 		return runtime.Container{}, err
 	}
 	awaitExec(ctx, a.leader)
@@ -135,7 +135,7 @@ func launch(cmd *exec.Cmd, made string, a *attempt) (gate io.WriteCloser, err er
 	}
 	if err != nil {
 		gate.Close()
-		cmd.Wait()
+		_ = cmd.Wait()
 		return nil, err
 	}
 	return gate, nil
