@@ -151,14 +151,14 @@ func TestBatchRepeatsToTheSameNode(t *testing.T) {
 		t.Fatalf("an error is repeated in its turn, not at once: %+v", got)
 	}
 	last := first
-	for _, wait := range []time.Duration{2, 4, 8, 8} { // seconds until the next, so that a slow answer gets its chance
+	for _, wait := range []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 8 * time.Second} { // until the next, so that a slow answer gets its chance
 		now := a.Next()
 		again := only(t, a.Tick(now), "y", 5)
 		if again.Seq <= last.Seq {
 			t.Fatalf("sending %d after %d: numbers must rise", again.Seq, last.Seq)
 		}
-		if got := a.Next().Sub(now); got != wait*time.Second {
-			t.Errorf("the next repeat is %v later, want %v", got, wait*time.Second)
+		if got := a.Next().Sub(now); got != wait {
+			t.Errorf("the next repeat is %v later, want %v", got, wait)
 		}
 		last = again
 	}

@@ -95,7 +95,7 @@ func (d *Detector) Dead(id string) (dead bool, why string, since time.Time) {
 // Members tells which peers (this node not among them) Serf holds for alive, with
 // their newest boot, and how long a verdict is to hold. It ends the verdicts about
 // all others: from there on Serf says it.
-func (d *Detector) Members(alive map[string]string, detection time.Duration, now time.Time) []DetectorAction {
+func (d *Detector) Members(alive map[string]string, detection time.Duration) []DetectorAction {
 	d.detection = detection
 	for id, p := range d.peers {
 		boot, ok := alive[id]
@@ -118,12 +118,12 @@ func (d *Detector) Members(alive map[string]string, detection time.Duration, now
 		}
 	}
 	d.forget()
-	return d.nowAlone(now)
+	return d.nowAlone()
 }
 
 // nowAlone looks again at the peers whose death waits for a confirmation that can
 // no longer come, since all who could give one have gone.
-func (d *Detector) nowAlone(now time.Time) (acts []DetectorAction) {
+func (d *Detector) nowAlone() (acts []DetectorAction) {
 	for _, id := range d.ids() {
 		p := d.peers[id]
 		if (p.link == linkBroken || p.link == linkRefused) && p.waiting == 0 && p.due.IsZero() && d.alone(id) {

@@ -70,7 +70,7 @@ func (w *watcher) put(f func(now time.Time) []DetectorAction) {
 // returns.
 func (w *watcher) members(alive map[string]string, detection time.Duration) {
 	w.coreMu.Lock()
-	acts := w.core.Members(alive, detection, time.Now())
+	acts := w.core.Members(alive, detection)
 	w.coreMu.Unlock()
 	w.put(func(time.Time) []DetectorAction { return acts })
 }

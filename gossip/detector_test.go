@@ -37,7 +37,7 @@ func (r *detectorRig) members(alive ...string) {
 	for _, id := range alive {
 		boots[id] = "1"
 	}
-	r.acts = r.d.Members(boots, detectorHold, r.now)
+	r.acts = r.d.Members(boots, detectorHold)
 }
 
 func (r *detectorRig) wait(d time.Duration) {
@@ -165,7 +165,7 @@ func TestDetectorSerfEndsTheVerdict(t *testing.T) {
 	r := newDetectorRig(t, "a")
 	r.lose("a")
 	r.answer(gossip.ProbeRefused)
-	r.d.Members(map[string]string{"a": "2"}, detectorHold, r.now)
+	r.d.Members(map[string]string{"a": "2"}, detectorHold)
 	r.want("a", false, "a new boot is alive")
 	r = newDetectorRig(t, "a")
 	r.lose("a")
@@ -240,7 +240,7 @@ func TestDetectorNeverWithoutEvidence(t *testing.T) {
 						m.alive[fmt.Sprintf("n%d", i)] = rapid.SampledFrom([]string{"1", "1", "1", "2"}).Draw(t, "boot")
 					}
 				}
-				out = append(out, d.Members(m.alive, detectorHold, now)...)
+				out = append(out, d.Members(m.alive, detectorHold)...)
 				check("members", never)
 			},
 			"connected": func(t *rapid.T) {

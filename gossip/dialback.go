@@ -18,6 +18,7 @@ const (
 	dialbackProtocol = "/orch/dialback/1"
 	dialbackTry      = 2 * time.Second // one dial, and the wait until Serf tells of the node
 	dialbackLimit    = 8 * time.Second
+	dialbackAgain    = 200 * time.Millisecond
 	dialbackPatience = 5 * time.Second // for a datagram to be answered: many may be joining a busy machine
 )
 
@@ -52,11 +53,32 @@ func (m *Membership) CheckReachable(ctx context.Context, helper peer.ID) error {
 				ErrUnreachable, other.Addr, other.PeerPort, other.PeerPort, err)
 		}
 	}
-	var answer DialbackAnswer
-	if err := memberCall(ctx, m.cfg.Host, helper, dialbackProtocol, dialbackRequest{Boot: m.cfg.Boot}, &answer); err != nil {
+	answer, err := m.askDialback(ctx, helper)
+	if err != nil {
 		return fmt.Errorf("check reachability: %w", err)
 	}
 	return ExplainDialback(other.Addr.String(), m.Self(), answer)
+}
+
+// askDialback asks until there is an answer: a busy helper may not have heard of
+// this boot yet, or have too much else to answer.
+func (m *Membership) askDialback(ctx context.Context, helper peer.ID) (answer DialbackAnswer, err error) {
+	again := time.NewTicker(dialbackAgain)
+	defer again.Stop()
+	for {
+		callErr := memberCall(ctx, m.cfg.Host, helper, dialbackProtocol, dialbackRequest{Boot: m.cfg.Boot}, &answer)
+		if callErr == nil {
+			return answer, nil
+		}
+		if err == nil || ctx.Err() == nil { // what was wrong before the time ran out says more
+			err = callErr
+		}
+		select {
+		case <-ctx.Done():
+			return answer, err
+		case <-again.C:
+		}
+	}
 }
 
 // ExplainDialback turns the answer of the member at from about self into an error,
@@ -116,7 +138,8 @@ func (m *Membership) serveDialback(ctx context.Context, st network.Stream) error
 	return memberWrite(st, answer)
 }
 
-// awaitBoot waits a little for Serf to tell of a node that has just joined.
+// awaitBoot waits a little for Serf to tell of a node that has just joined. It may
+// have failed by now, as it will if none of its ports can be reached.
 func (m *Membership) awaitBoot(ctx context.Context, id, boot string) (Member, bool) {
 	ctx, cancel := context.WithTimeout(ctx, dialbackTry)
 	defer cancel()
@@ -124,7 +147,7 @@ func (m *Membership) awaitBoot(ctx context.Context, id, boot string) (Member, bo
 	defer look.Stop()
 	for {
 		for _, mem := range m.Members() {
-			if mem.ID == id && mem.Boot == boot && mem.Status == MemberAlive {
+			if mem.ID == id && mem.Boot == boot && mem.Status != MemberLeft {
 				return mem, true
 			}
 		}

@@ -5,18 +5,23 @@ import (
 	"context"
 	stdlog "log"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/sirupsen/logrus"
 )
 
-// Serf and memberlist call an error what is only the noise of a death: each
-// failed probe, push or reconnect to a node that has gone.
+// Serf and memberlist call an error what is only the noise of a death (each failed
+// probe, push or reconnect to a node that has gone), or of a node that looks whether
+// the port is open.
 var memberNoise = []string{
 	"Failed fallback", "Push/Pull with", "Failed to send", "failed to receive: EOF", "Error accepting",
 	"connection refused", "connection reset", "broken pipe", "i/o timeout",
-	"Shutdown without a Leave", "network is unreachable",
+	"Shutdown without a Leave", "network is unreachable", "discarding stream with unacceptable label",
 }
+
+// They repeat with every probe what is no fault, and worth knowing.
+var memberNews = []string{"over TCP but UDP probes failed"}
 
 // memberLogger returns a logger for Serf and memberlist that writes to log. What
 // they call an error is at most a warning here: whoever acts on it, or tells the
@@ -45,10 +50,12 @@ func parseMemberLog(line string) (logrus.Level, string) {
 			}
 		}
 	}
-	for _, noise := range memberNoise {
-		if strings.Contains(msg, noise) {
-			return logrus.DebugLevel, msg
-		}
+	has := func(part string) bool { return strings.Contains(msg, part) }
+	switch {
+	case slices.ContainsFunc(memberNoise, has):
+		return logrus.DebugLevel, msg
+	case slices.ContainsFunc(memberNews, has):
+		return logrus.InfoLevel, msg
 	}
 	return level, msg
 }

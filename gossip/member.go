@@ -42,10 +42,9 @@ type Member struct {
 func (m Member) gossipAddr() netip.AddrPort { return netip.AddrPortFrom(m.Addr, uint16(m.GossipPort)) }
 func (m Member) peerAddr() netip.AddrPort   { return netip.AddrPortFrom(m.Addr, uint16(m.PeerPort)) }
 
+// equal compares all but Since.
 func (m Member) equal(o Member) bool {
-	tags := maps.Equal(m.Tags, o.Tags)
-	m.Tags, o.Tags, m.Since, o.Since = nil, nil, time.Time{}, time.Time{}
-	return tags && m.ID == o.ID && m.Boot == o.Boot && m.Started == o.Started && m.Addr == o.Addr &&
+	return maps.Equal(m.Tags, o.Tags) && m.ID == o.ID && m.Boot == o.Boot && m.Started == o.Started && m.Addr == o.Addr &&
 		m.GossipPort == o.GossipPort && m.PeerPort == o.PeerPort && m.Status == o.Status
 }
 

@@ -69,10 +69,9 @@ type MembershipConfig struct {
 // Open binds the ports, Run does the work, and returns when its context ends:
 // that is a stop, after which the others see this boot fail. Leave is a goodbye.
 type Membership struct {
-	cfg  MembershipConfig
-	log  logrus.FieldLogger
-	serf *serf.Serf // set by Open
-
+	cfg    MembershipConfig
+	log    logrus.FieldLogger
+	serf   *serf.Serf // set by Open
 	prober *udpProber // set by Open; nil on a transport that is not ours
 
 	dirty   chan struct{} // members may have changed

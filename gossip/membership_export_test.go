@@ -1,6 +1,14 @@
 package gossip
 
-import "time"
+import (
+	"context"
+	"io"
+	"log"
+	"net/netip"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+)
 
 // What the tests of membership see of the inside.
 
@@ -8,6 +16,7 @@ type (
 	TestConnectPlan = connectPlan
 	TestRedialPlan  = redialPlan
 	TestBook        = peerBook
+	TestUDPProber   = udpProber
 )
 
 var (
@@ -47,4 +56,21 @@ func (b *peerBook) Addr(id string) string {
 		return ""
 	}
 	return p.Addr.String()
+}
+
+// What makes a helper busy.
+const (
+	TestDialbackProtocol = dialbackProtocol
+	TestMemberSlots      = memberSlots
+)
+
+// NewTestUDPProber binds a free port on loopback.
+func NewTestUDPProber(key []byte, name string) (*udpProber, error) {
+	return newUDPProber(&memberlist.NetTransportConfig{BindAddrs: []string{"127.0.0.1"}, Logger: log.New(io.Discard, "", 0)}, key, name)
+}
+
+func (u *udpProber) Forward() { u.forward() }
+
+func (u *udpProber) Probe(ctx context.Context, to netip.AddrPort, name string) bool {
+	return u.probe(ctx, to, name)
 }

@@ -151,6 +151,46 @@ func TestCheckReachable(t *testing.T) {
 	}
 }
 
+func TestCheckReachableAsksABusyHelperAgain(t *testing.T) {
+	t.Parallel()
+	helper := startMember(t, memberWithHost(t))
+	node := startMember(t, memberWithHost(t))
+	node.join(t, helper)
+	memberEventually(t, 10*time.Second, "connected", func() bool {
+		return node.cfg.Host.Network().Connectedness(helper.cfg.Host.ID()) == network.Connected
+	})
+	var busy []network.Stream
+	refused := make(chan error, gossip.TestMemberSlots+1)
+	for range gossip.TestMemberSlots + 1 {
+		s, err := node.cfg.Host.NewStream(t.Context(), helper.cfg.Host.ID(), gossip.TestDialbackProtocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Write([]byte{0x80}); err != nil { // the beginning of a request
+			t.Fatal(err)
+		}
+		busy = append(busy, s)
+		go func() {
+			_, err := s.Read(make([]byte, 1))
+			refused <- err
+		}()
+	}
+	<-refused // one too many: the others are being answered
+	result := make(chan error, 1)
+	go func() { result <- node.CheckReachable(t.Context(), helper.cfg.Host.ID()) }()
+	select {
+	case err := <-result:
+		t.Fatalf("while the helper answers others: %v", err)
+	case <-time.After(500 * time.Millisecond):
+	}
+	for _, s := range busy {
+		_ = s.Reset()
+	}
+	if err := <-result; err != nil {
+		t.Errorf("once the helper has time: %v", err)
+	}
+}
+
 func TestExplainDialback(t *testing.T) {
 	self := gossip.Member{Addr: netip.MustParseAddr("192.168.1.9"), GossipPort: 7071, PeerPort: 7072}
 	const o, r, u = gossip.ProbeOpen, gossip.ProbeRefused, gossip.ProbeUnclear

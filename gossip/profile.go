@@ -43,7 +43,7 @@ func (p Profile) DetectionTime(n int) time.Duration {
 // little, and lose news for up to 20 s.
 func (p Profile) memberlist() *memberlist.Config {
 	c := memberlist.DefaultLANConfig()
-	c.TCPTimeout = 5 * time.Second
+	c.TCPTimeout = 5 * time.Second // also of a join: where many start at once, all answer late
 	if p == ProfileFast {
 		c.ProbeInterval = 200 * time.Millisecond
 		c.ProbeTimeout = 100 * time.Millisecond
@@ -51,7 +51,6 @@ func (p Profile) memberlist() *memberlist.Config {
 		c.SuspicionMaxTimeoutMult = 2
 		c.GossipInterval = 50 * time.Millisecond
 		c.PushPullInterval = 10 * time.Second
-		c.TCPTimeout = time.Second
 	}
 	c.Label = gossipLabel
 	c.GossipVerifyIncoming = true

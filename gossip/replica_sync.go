@@ -249,7 +249,7 @@ func (r *Replica) greet(id peer.ID) {
 	r.peersMu.Lock()
 	p := r.peer(id)
 	skip := p.synced != "" || p.greeting
-	p.greeting = true
+	p.greeting = p.greeting || !skip
 	r.peersMu.Unlock()
 	if skip {
 		return

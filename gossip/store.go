@@ -87,7 +87,7 @@ func OpenStore(path string, log logrus.FieldLogger) (*Store, []Record, Meta, err
 	s := &Store{path: path, log: log, kick: make(chan struct{}, 1), work: make(chan struct{}, 1), values: make(map[string][]byte)}
 	var recs []Record
 	var meta Meta
-	err := guard(func() error {
+	err := s.guard(func() error {
 		if err := s.open(); err != nil {
 			return err
 		}
@@ -120,12 +120,14 @@ func (s *Store) open() error {
 }
 
 // guard turns a panic about the file (bolt panics on what it cannot make sense
-// of, and a file that is shorter than it says faults) into ErrCorrupt.
-func guard(f func() error) (err error) {
+// of, and a file that is shorter than it says faults) into ErrCorrupt. What the
+// panic said helps only who knows bolt.
+func (s *Store) guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", ErrCorrupt, p)
+			s.log.WithFields(logrus.Fields{"file": s.path, "panic": p}).Debugf("reading the table: %s", debug.Stack())
+			err = ErrCorrupt
 		}
 	}()
 	return f()
@@ -151,7 +153,7 @@ func (s *Store) explain(err error) error {
 
 // shut closes what is open, also after a panic inside bolt.
 func (s *Store) shut() {
-	_ = guard(func() error {
+	_ = s.guard(func() error {
 		if s.db != nil {
 			return s.db.Close()
 		}
@@ -271,7 +273,7 @@ func (s *Store) commitPending() error {
 	}
 	if failed != nil {
 		b.err = failed
-	} else if err := guard(func() error { return s.write(b) }); err != nil {
+	} else if err := s.guard(func() error { return s.write(b) }); err != nil {
 		b.err = fmt.Errorf("write table %s: %w", s.path, err)
 	}
 	s.mu.Lock()

@@ -127,6 +127,7 @@ func TestStoreDamaged(t *testing.T) {
 		"not a table": func([]byte) []byte { return []byte(strings.Repeat("hello\n", 5000)) },
 		"short":       func(b []byte) []byte { return b[:100] },
 		"truncated":   func(b []byte) []byte { return b[:3*os.Getpagesize()] },
+		"cut by half": func(b []byte) []byte { return b[:len(b)/2] },
 		"a page garbled": func(b []byte) []byte {
 			for i := 2 * os.Getpagesize(); i < len(b); i++ {
 				b[i] = 0xa5
@@ -143,6 +144,11 @@ func TestStoreDamaged(t *testing.T) {
 			_, _, _, err := gossip.OpenStore(path, storeLog(t))
 			if !errors.Is(err, gossip.ErrCorrupt) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "move it away") {
 				t.Fatalf("open: %v, want ErrCorrupt with the path and what to do", err)
+			}
+			for _, inside := range []string{"runtime error", "nil pointer", "panic", "assertion", "index out of", "0x"} {
+				if strings.Contains(err.Error(), inside) {
+					t.Errorf("open: %v, which tells the user of %q", err, inside)
+				}
 			}
 			if err := os.Rename(path, path+".bad"); err != nil {
 				t.Fatal(err)

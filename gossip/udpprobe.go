@@ -1,12 +1,12 @@
 package gossip
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -100,7 +100,7 @@ func (u *udpProber) forward() {
 
 // take says whether p is one of ours, and deals with it.
 func (u *udpProber) take(p *memberlist.Packet) bool {
-	body, ours := strings.CutPrefix(string(p.Buf), udpMagic)
+	body, ours := bytes.CutPrefix(p.Buf, []byte(udpMagic))
 	if !ours {
 		return false
 	}

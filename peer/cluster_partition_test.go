@@ -25,6 +25,7 @@ func TestClusterPartition(t *testing.T) {
 				t.Errorf("%v run %d tasks, want 6", names(side), got)
 			}
 		}
+		c.noStarts(10*time.Second, "in the partition") // long enough that news from the other side are known for what they are
 		healed := c.now()
 		c.net.Heal()
 		took := c.settle(time.Minute, c.nodes...)

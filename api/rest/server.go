@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -82,11 +83,13 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w, start := &answer{ResponseWriter: rw}, time.Now()
 	entry := s.cfg.Log.WithFields(logrus.Fields{"method": r.Method, "path": r.URL.Path, "from": r.RemoteAddr})
 	defer func() {
-		if v := recover(); v != nil && v != http.ErrAbortHandler {
+		v := recover()
+		if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+			panic(v)
+		}
+		if v != nil {
 			entry.WithFields(logrus.Fields{"panic": v, "stack": string(debug.Stack())}).Error("a request made the program panic")
 			s.refuse(w, r, api.Errorf(api.Internal, "the request met a fault in orch; the log of the node has the details"))
-		} else if v != nil {
-			panic(v)
 		}
 		entry.WithFields(logrus.Fields{"status": w.status, "took": time.Since(start)}).Debug("request answered")
 	}()

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -24,8 +23,12 @@ import (
 	"github.com/exitae337/orchestergo/gossip"
 	"github.com/exitae337/orchestergo/peer"
 	driver "github.com/exitae337/orchestergo/runtime"
+	"github.com/exitae337/orchestergo/runtime/docker"
 	"github.com/exitae337/orchestergo/runtime/process"
 )
+
+// driverWait is how long a driver may take to say that it works, at the start.
+const driverWait = 5 * time.Second
 
 // agent is what a command line makes of this machine's node.
 type agent struct {
@@ -56,7 +59,6 @@ func (a *agent) run(ctx context.Context) error {
 		return err
 	}
 	gologshim.SetDefaultHandler(gossip.SlogHandler(a.log))
-	debug.SetGCPercent(50) // an agent should be small rather than fast
 	if a.dir, err = peer.OpenDir(a.flags.dataDir); err != nil {
 		return err
 	}
@@ -69,7 +71,7 @@ func (a *agent) run(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = listener.Close() }() // by then the server has
-	p, err := a.node()
+	p, err := a.node(ctx)
 	if err != nil {
 		return err
 	}
@@ -132,7 +134,7 @@ func (a *agent) listen() (net.Listener, error) {
 }
 
 // node makes the node of the flags.
-func (a *agent) node() (*peer.Peer, error) {
+func (a *agent) node(ctx context.Context) (*peer.Peer, error) {
 	f := a.flags
 	capacity, err := f.resources(a.cmd)
 	if err != nil {
@@ -155,7 +157,7 @@ func (a *agent) node() (*peer.Peer, error) {
 		return nil, err
 	}
 	a.note, a.others = note, others
-	drivers, err := a.drivers()
+	drivers, err := a.drivers(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -168,19 +170,37 @@ func (a *agent) node() (*peer.Peer, error) {
 }
 
 // drivers opens what --drivers names. A driver that is named must be had.
-func (a *agent) drivers() ([]driver.Driver, error) {
+func (a *agent) drivers(ctx context.Context) ([]driver.Driver, error) {
 	var out []driver.Driver
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(a.flags.drivers))) {
-		if name != "process" {
-			return nil, usageError(a.cmd, "--drivers %s: this version has only the driver process", name)
-		}
-		d, err := process.New(process.Config{Dir: filepath.Join(a.dir.Path, "tasks"), Cluster: a.secret.ClusterID(), Node: a.dir.ID, Log: a.log})
+		d, err := a.driver(name)
 		if err != nil {
 			return nil, err
 		}
+		cctx, cancel := context.WithTimeout(ctx, driverWait)
+		err = d.Check(cctx)
+		cancel()
+		if err != nil {
+			return nil, fmt.Errorf("driver %s: %w (or choose another with --drivers: docker, process)", name, err)
+		}
 		out = append(out, d)
 	}
+	if len(out) == 0 {
+		return nil, usageError(a.cmd, "--drivers: a node needs one (docker, process)")
+	}
 	return out, nil
+}
+
+// driver makes one driver.
+func (a *agent) driver(name string) (driver.Driver, error) {
+	cluster, id := a.secret.ClusterID(), a.dir.ID
+	switch name {
+	case "docker":
+		return docker.New(docker.Config{Cluster: cluster, Node: id, Log: a.log})
+	case "process":
+		return process.New(process.Config{Dir: filepath.Join(a.dir.Path, "tasks"), Cluster: cluster, Node: id, Log: a.log})
+	}
+	return nil, usageError(a.cmd, "--drivers %s: there are docker and process", name)
 }
 
 // serve runs the node and its API until ctx ends or one of them fails.

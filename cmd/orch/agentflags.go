@@ -50,7 +50,7 @@ func (f *agentFlags) register(flags *pflag.FlagSet, env *Env) {
 	flags.IntVar(&f.gossipPort, "gossip-port", defaultGossipPort, "port for gossip, TCP and UDP")
 	flags.IntVar(&f.peerPort, "peer-port", defaultPeerPort, "port for all else between nodes, TCP")
 	flags.IntVar(&f.ports, "ports", 0, "`BASE` of all three ports: API on BASE, gossip on BASE+1, peers on BASE+2")
-	flags.StringSliceVar(&f.drivers, "drivers", []string{"process"}, "how this node can run tasks: process")
+	flags.StringSliceVar(&f.drivers, "drivers", []string{"docker"}, "how this node runs tasks: docker, process (plain processes of this user), or both")
 	flags.StringVar(&f.profile, "profile", string(gossip.ProfileLAN), "timing of gossip: lan, or fast for one machine and labs")
 	flags.StringVar(&f.cpus, "cpus", "", "cores to offer (default all)")
 	flags.StringVar(&f.memory, "memory", "", "memory to offer, as 4GiB (default all)")

@@ -16,6 +16,6 @@ func machineResources() (api.Resources, error) {
 	if err := unix.Sysinfo(&info); err != nil {
 		return r, fmt.Errorf("sysinfo: %w", err)
 	}
-	r.Memory = api.Bytes(uint64(info.Totalram) * uint64(info.Unit))
+	r.Memory = api.Bytes(info.Totalram * uint64(info.Unit))
 	return r, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -121,7 +122,7 @@ func (w *wait) untilGone(ctx context.Context, before look) error {
 		p.clear()
 		fmt.Fprintf(w.env.Stderr, "the tasks of %s go on stopping without being watched. orch ps --all %s\n", name, name)
 		return ctx.Err()
-	case err == errWaitOver:
+	case errors.Is(err, errWaitOver):
 		p.verdict(left, fmt.Sprintf("Not all stopped after %s; this goes on without being watched. orch ps --all %s", w.timeout, name))
 		return said(exitWaiting)
 	case err != nil:

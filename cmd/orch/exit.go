@@ -141,11 +141,11 @@ func report(ctx context.Context, env *Env, cmd *cobra.Command, err error) int {
 		return exitInterrupted
 	}
 	errs := []error{err}
-	if all, ok := err.(several); ok {
+	if all := several(nil); errors.As(err, &all) {
 		errs = all
 	}
 	for _, one := range errs {
-		if _, told := one.(said); one != nil && !told {
+		if one != nil && !errors.As(one, new(said)) {
 			tell(env, cmd, one)
 		}
 	}

@@ -230,17 +230,17 @@ func joinJSON(items []json.RawMessage) []byte {
 	return slices.Concat([]byte("["), bytes.Join(parts, []byte(",")), []byte("]\n"))
 }
 
-// show calls print once or, to watch, every second until ctx is done. On a terminal each
+// show calls draw once or, to watch, every second until ctx is done. On a terminal each
 // picture takes the place of the one before.
-func (l *listing) show(env *Env, cmd *cobra.Command, print func(io.Writer) error) error {
+func (l *listing) show(env *Env, cmd *cobra.Command, draw func(io.Writer) error) error {
 	if !l.watch {
-		return print(env.Stdout)
+		return draw(env.Stdout)
 	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		var b bytes.Buffer
-		if err := print(&b); err != nil {
+		if err := draw(&b); err != nil {
 			return err
 		}
 		if env.IsTerminal(env.Stdout) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"time"
 
@@ -118,7 +119,7 @@ func (w *wait) untilAsAsked(ctx context.Context, name string, old map[string]boo
 		p.clear()
 		fmt.Fprintf(w.env.Stderr, "%s goes on without being watched. orch ps %s · orch rm %s\n", name, name, name)
 		return ctx.Err()
-	case err == errWaitOver:
+	case errors.Is(err, errWaitOver):
 		l.name = name
 		p.verdict(l, fmt.Sprintf("Not as asked after %s; the job goes on without being watched. orch ps %s · orch explain %s", w.timeout, name, name))
 		return said(exitWaiting)

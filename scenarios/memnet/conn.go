@@ -34,14 +34,14 @@ func (h *half) change(f func(h *half)) {
 }
 
 // read returns wait when there is nothing to return yet.
-func (h *half) read(p []byte) (n int, err error, wait <-chan struct{}) {
+func (h *half) read(p []byte) (n int, wait <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.frozen:
-		return 0, nil, h.wake
+		return 0, h.wake, nil
 	case h.reset:
-		return 0, syscall.ECONNRESET, nil
+		return 0, nil, syscall.ECONNRESET
 	case len(h.buf) > 0:
 		n = copy(p, h.buf)
 		h.buf = h.buf[n:]
@@ -49,21 +49,21 @@ func (h *half) read(p []byte) (n int, err error, wait <-chan struct{}) {
 		h.wake = make(chan struct{})
 		return n, nil, nil
 	case h.eof:
-		return 0, io.EOF, nil
+		return 0, nil, io.EOF
 	}
-	return 0, nil, h.wake
+	return 0, h.wake, nil
 }
 
-func (h *half) write(p []byte) (n int, err error, wait <-chan struct{}) {
+func (h *half) write(p []byte) (n int, wait <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case !h.frozen && h.reset:
-		return 0, syscall.ECONNRESET, nil
+		return 0, nil, syscall.ECONNRESET
 	case !h.frozen && h.gone:
-		return 0, syscall.EPIPE, nil
+		return 0, nil, syscall.EPIPE
 	case len(h.buf) >= window:
-		return 0, nil, h.wake
+		return 0, h.wake, nil
 	}
 	n = min(len(p), window-len(h.buf))
 	h.buf = append(h.buf, p[:n]...)
@@ -139,7 +139,7 @@ func (c *conn) Read(p []byte) (int, error) {
 			return 0, os.ErrDeadlineExceeded
 		default:
 		}
-		n, err, wait := c.in.read(p)
+		n, wait, err := c.in.read(p)
 		if wait == nil {
 			return n, err
 		}
@@ -162,7 +162,7 @@ func (c *conn) Write(p []byte) (done int, err error) {
 			return done, os.ErrDeadlineExceeded
 		default:
 		}
-		n, err, wait := c.out.write(p[done:])
+		n, wait, err := c.out.write(p[done:])
 		done += n
 		if err != nil || done == len(p) {
 			return done, err

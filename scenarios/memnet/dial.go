@@ -2,6 +2,7 @@ package memnet
 
 import (
 	"context"
+	"errors"
 	"net"
 	"os"
 	"sync"
@@ -87,7 +88,7 @@ func (nd *Node) Dial(ctx context.Context, network, addr string) (net.Conn, error
 	if err == nil {
 		return c, nil
 	}
-	if err == syscall.ETIMEDOUT {
+	if errors.Is(err, syscall.ETIMEDOUT) {
 		<-ctx.Done()
 		return nil, &net.OpError{Op: "dial", Net: network, Addr: remote, Err: os.ErrDeadlineExceeded}
 	}
