@@ -47,7 +47,8 @@ func (h Held) Key() SlotKey {
 type Start struct {
 	Key      SlotKey
 	Epoch    uint64
-	Restarts int // how often it was started again in this epoch, this time included
+	Restarts int    // how often it was started again in this epoch, this time included
+	Why      string // what ended it before, for a restart
 }
 
 func (a Start) String() string { return fmt.Sprintf("start %s@%d", a.Key, a.Epoch) }
@@ -348,7 +349,7 @@ func (l *Local) after(k SlotKey, a *Assignment, exitCode int, ended time.Time, r
 	case v.State == api.Running && l.Now.Before(ended.Add(v.Delay)):
 		return nil
 	case v.State == api.Running:
-		return []Action{Start{Key: k, Epoch: a.Epoch(), Restarts: restarts + 1}}
+		return []Action{Start{Key: k, Epoch: a.Epoch(), Restarts: restarts + 1, Why: reason}}
 	case v.State == api.Failed:
 		r.Failed = true
 	}

@@ -112,7 +112,7 @@ func (p *Peer) start(ctx context.Context, cancel context.CancelFunc, d runtime.D
 			}
 			a.State, a.Restarts, a.Reason, a.ExitCode, a.FinishedAt = api.Starting, o.Restarts, "", nil, time.Time{}
 			if o.Restarts > 0 {
-				a.Reason = "restarted in place"
+				a.Reason = "restarted in place: " + o.Why
 			}
 		})
 	}
@@ -201,7 +201,8 @@ func (p *Peer) report(r Report) {
 func (p *Peer) reportLocked(r Report, now time.Time) {
 	p.updateLocked(r.Key, r.Epoch, func(a *Assignment) {
 		ran := !a.StartedAt.IsZero() && now.Sub(a.StartedAt) >= steady
-		if a.State != r.State || r.Reason != "" {
+		inPlace := r.State == api.Running && a.State == api.Starting && a.Restarts > 0 // what ended it before is still of interest
+		if r.Reason != "" || a.State != r.State && !inPlace {
 			a.Reason = r.Reason
 		}
 		a.State = r.State

@@ -13,7 +13,7 @@ func (l *Lab) Procs() ([]Proc, error) { return procsIn(l.dir) }
 
 // CheckJob says what keeps a job from being as it should be: every node that is
 // alive says that so many tasks run, all say the same of where, each is on a node
-// that is alive, and the process table has exactly one copy of each there.
+// that is alive, and the process table, or the engine, has exactly one copy of each there.
 func (l *Lab) CheckJob(ctx context.Context, job string, want int) error {
 	var first map[string]api.Task
 	alive := l.Alive()
@@ -43,47 +43,82 @@ func (l *Lab) CheckJob(ctx context.Context, job string, want int) error {
 			}
 		}
 	}
-	return l.checkProcs(job, first)
+	return l.checkMachine(ctx, job, first)
 }
 
-// checkProcs compares what the API says with the process table.
-func (l *Lab) checkProcs(job string, running map[string]api.Task) error {
-	if runtime.GOOS != "linux" { // elsewhere the table hides whose a process is
+// A sighting is a copy of a task that the machine itself shows to run.
+type sighting struct {
+	what  string // "process 12" or "container 0123456789ab"
+	copy  string // the same for all that is of one copy
+	task  string
+	epoch uint64
+	node  api.NodeID
+}
+
+// sightings are all processes and running containers of the lab.
+func (l *Lab) sightings(ctx context.Context) ([]sighting, error) {
+	var seen []sighting
+	if runtime.GOOS == "linux" { // elsewhere the table hides whose a process is
+		procs, err := l.Procs()
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range procs {
+			seen = append(seen, sighting{fmt.Sprintf("process %d", p.PID), p.Dir, p.Task, p.Epoch, p.Node})
+		}
+	}
+	containers, err := l.Containers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range containers {
+		if c.Runs() {
+			seen = append(seen, sighting{fmt.Sprintf("container %.12s", c.ID), c.ID, c.Task, c.Epoch, c.Node})
+		}
+	}
+	return seen, nil
+}
+
+// checkMachine compares what the API says with the process table and the engine.
+func (l *Lab) checkMachine(ctx context.Context, job string, running map[string]api.Task) error {
+	if runtime.GOOS != "linux" && l.engine == nil {
 		return nil
 	}
-	procs, err := l.Procs()
+	seen, err := l.sightings(ctx)
 	if err != nil {
 		return err
 	}
-	copies := Copies(procs)
-	for _, p := range procs {
-		id, err := api.ParseTaskID(p.Task)
+	copies := map[string]string{}
+	for _, s := range seen {
+		id, err := api.ParseTaskID(s.task)
 		if err != nil {
-			return fmt.Errorf("process %d: %w", p.PID, err)
+			return fmt.Errorf("%s: %w", s.what, err)
 		}
 		if id.Job != job {
 			continue
 		}
-		t, ok := running[p.Task]
+		t, ok := running[s.task]
+		other := copies[s.task]
 		switch {
 		case !ok:
-			return fmt.Errorf("process %d is of %s@%d, which nobody says runs", p.PID, p.Task, p.Epoch)
-		case len(copies[p.Task]) > 1:
-			return fmt.Errorf("%s runs %d times: %v", p.Task, len(copies[p.Task]), copies[p.Task])
-		case p.Node != t.Node || p.Epoch != t.Epoch:
-			return fmt.Errorf("process %d is of %s@%d of another node than %s, which is said to run it", p.PID, p.Task, p.Epoch, t.NodeName)
+			return fmt.Errorf("%s is of %s@%d, which nobody says runs", s.what, s.task, s.epoch)
+		case other != "" && other != s.copy:
+			return fmt.Errorf("%s runs more than once: %s and %s", s.task, other, s.copy)
+		case s.node != t.Node || s.epoch != t.Epoch:
+			return fmt.Errorf("%s is of %s@%d of another node than %s, which is said to run it", s.what, s.task, s.epoch, t.NodeName)
 		}
+		copies[s.task] = s.copy
 	}
 	for id, t := range running {
-		if len(copies[id]) == 0 {
-			return fmt.Errorf("%s is said to run on %s, and no process is of it", t.Attempt, t.NodeName)
+		if copies[id] == "" {
+			return fmt.Errorf("%s is said to run on %s, and nothing on the machine is of it", t.Attempt, t.NodeName)
 		}
 	}
 	return nil
 }
 
 // CheckGone says what is left of a job that was removed: a node that lists it, or
-// a process.
+// something that runs.
 func (l *Lab) CheckGone(ctx context.Context, job string) error {
 	for _, n := range l.Alive() {
 		switch _, err := n.client.Job(ctx, job); {
@@ -93,7 +128,7 @@ func (l *Lab) CheckGone(ctx context.Context, job string) error {
 			return fmt.Errorf("ask %s for the removed job %s: %w", n.Name, job, err)
 		}
 	}
-	return l.checkProcs(job, nil)
+	return l.checkMachine(ctx, job, nil)
 }
 
 // Brief is a line about tasks: where each is, and why it does not run.

@@ -5,14 +5,15 @@
 // commands below it are a demonstration and what it is compared with.
 //
 // A [Lab] is a cluster on the loopback interface: a directory for each node, three
-// ports for each, tasks run by the process driver. The nodes share nothing but the
-// machine, so the death of one host is the death of one agent and its tasks
-// ([Lab.KillHost]).
+// ports for each, tasks run as processes or as containers of the one docker engine
+// there is. The nodes share nothing but the machine, so the death of one host is the
+// death of one agent and its tasks ([Lab.KillHost]).
 //
 // Invariants: a lab is a black box; nothing here knows what a node is made of. What
-// the API says is held against the process table ([Lab.Procs], [Lab.CheckJob]),
+// the API says is held against the process table and the engine ([Lab.CheckJob]),
 // because a program under test cannot be its own witness. A lab signals only what
 // it can tell to be its own: agents whose command line names a data directory in
-// the lab, and processes whose environment names an attempt in it. After
-// [Lab.Close] nothing of it is left, and Close says so if it is not true.
+// the lab, processes whose environment names an attempt in it, and containers whose
+// label names a lock file in it. After [Lab.Close] nothing of it is left, and Close
+// says so if it is not true.
 package scenarios

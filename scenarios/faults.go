@@ -81,8 +81,12 @@ func (l *Lab) PowerCut(ctx context.Context) error {
 	for _, n := range l.Nodes() {
 		errs = append(errs, n.end(ctx))
 	}
-	_, err := sweep(ctx, l.dir)
-	return errors.Join(append(errs, err)...)
+	_, err := sweep(ctx, l.dir, nil)
+	errs = append(errs, err)
+	if l.engine != nil { // they are still there after a power cut, and do not run
+		errs = append(errs, killContainers(ctx, l.engine, l.dir))
+	}
+	return errors.Join(errs...)
 }
 
 // signal sends to the agent. Our child cannot give its number to another process
@@ -127,7 +131,7 @@ func (n *Node) end(ctx context.Context) error {
 }
 
 // endHost kills the agent, the groups of pids, and whatever else the process table
-// says is a task of the node.
+// or the engine says is a task of the node.
 func (n *Node) endHost(ctx context.Context, pids []int) error {
 	if err := n.signalIfRunning(syscall.SIGKILL); err != nil {
 		return err
@@ -138,6 +142,9 @@ func (n *Node) endHost(ctx context.Context, pids []int) error {
 	_, err := sweepUntil(ctx, func() ([]int, error) {
 		return taskPIDs(n.lab.dir, func(p Proc) bool { return p.Node == n.ID() || below(p.Dir, n.DataDir) })
 	})
+	if n.lab.engine != nil {
+		err = errors.Join(err, killContainers(ctx, n.lab.engine, n.DataDir))
+	}
 	return errors.Join(err, n.end(ctx))
 }
 
@@ -154,7 +161,7 @@ func (n *Node) pidsByAPI(ctx context.Context) []int {
 	}
 	var pids []int
 	for _, t := range tasks {
-		if t.PID > 0 && t.Node == n.ID() && t.State.Live() {
+		if t.PID > 0 && t.Driver == "process" && t.Node == n.ID() && t.State.Live() { // a container's may be of another machine
 			pids = append(pids, t.PID)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/docker/docker/client"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/exitae337/orchestergo/api"
@@ -22,6 +23,7 @@ type LabConfig struct {
 	Binary    string        // the orch to test
 	Dir       string        // for everything; made, and removed by Close. Empty is a new temporary one
 	Profile   string        // "fast" (the default) or "lan"
+	Driver    string        // of the nodes: "process" (the default) or "docker"
 	FirstPort int           // where to look for free ports; 0 is somewhere at random
 	Resources api.Resources // that each node offers; zero is 4 cpus and 4 GiB
 	Log       io.Writer     // is told what is done to nodes; nil is nobody
@@ -32,6 +34,8 @@ type LabConfig struct {
 type Lab struct {
 	cfg LabConfig
 	dir string // without symbolic links, as the nodes name it
+
+	engine *client.Client // nil unless the driver is docker
 
 	mu       sync.Mutex // guards what follows and writes to cfg.Log
 	nodes    []*Node
@@ -52,6 +56,9 @@ func NewLab(cfg LabConfig) (*Lab, error) {
 	if cfg.Profile == "" {
 		cfg.Profile = "fast"
 	}
+	if cfg.Driver == "" {
+		cfg.Driver = "process"
+	}
 	if cfg.Resources == (api.Resources{}) {
 		cfg.Resources = api.Resources{CPUs: 4 * api.Core, Memory: 4 << 30}
 	}
@@ -61,20 +68,25 @@ func NewLab(cfg LabConfig) (*Lab, error) {
 	if cfg.Log == nil {
 		cfg.Log = io.Discard
 	}
-	dir, err := labDir(cfg.Dir)
-	if err != nil {
+	l := &Lab{cfg: cfg, nextPort: cfg.FirstPort}
+	if cfg.Driver == "docker" {
+		if l.engine, err = OpenEngine(); err != nil {
+			return nil, fmt.Errorf("lab: %w", err)
+		}
+	}
+	if l.dir, err = labDir(cfg.Dir, cfg.Driver); err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
 	}
-	return &Lab{cfg: cfg, dir: dir, nextPort: cfg.FirstPort}, nil
+	return l, nil
 }
 
 // marker is a file that says of a directory that a lab made it, so that nothing
-// else is ever removed.
+// else is ever removed. The name of the driver is in it.
 const marker = "this-is-an-orch-lab"
 
 // labDir makes the directory. One that has something in it is refused: Close
 // removes it.
-func labDir(dir string) (string, error) {
+func labDir(dir, driver string) (string, error) {
 	var err error
 	if dir == "" {
 		dir, err = os.MkdirTemp("", "orch-lab-")
@@ -94,7 +106,7 @@ func labDir(dir string) (string, error) {
 	if len(entries) > 0 {
 		return "", fmt.Errorf("%s is not empty", dir)
 	}
-	return dir, os.WriteFile(filepath.Join(dir, marker), nil, 0o600)
+	return dir, os.WriteFile(filepath.Join(dir, marker), []byte(driver), 0o600)
 }
 
 // realPath is dir as a node spells it.
@@ -107,16 +119,24 @@ func realPath(dir string) (string, error) {
 }
 
 // Demolish ends and removes the lab in dir, which another program made and left up.
-// It returns how many processes there were.
+// It returns how many processes and containers there were.
 func Demolish(ctx context.Context, dir string) (int, error) {
 	dir, err := realPath(dir)
 	if err != nil {
 		return 0, fmt.Errorf("demolish: %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, marker)); err != nil {
+	driver, err := os.ReadFile(filepath.Join(dir, marker))
+	if err != nil {
 		return 0, fmt.Errorf("demolish: %s is not a lab: %w", dir, err)
 	}
-	killed, err := sweep(ctx, dir)
+	var engine *client.Client
+	if string(driver) == "docker" {
+		if engine, err = OpenEngine(); err != nil {
+			return 0, fmt.Errorf("demolish: %w", err)
+		}
+		defer engine.Close()
+	}
+	killed, err := sweep(ctx, dir, engine)
 	if err != nil {
 		return killed, fmt.Errorf("demolish: %w", err)
 	}
@@ -288,8 +308,11 @@ func (l *Lab) Close() error {
 	for _, n := range l.Nodes() {
 		errs = append(errs, n.end(ctx))
 	}
-	if _, err := sweep(ctx, l.dir); err != nil {
+	if _, err := sweep(ctx, l.dir, l.engine); err != nil {
 		errs = append(errs, err)
+	}
+	if l.engine != nil {
+		errs = append(errs, l.engine.Close())
 	}
 	if err := os.RemoveAll(l.dir); err != nil {
 		errs = append(errs, fmt.Errorf("remove the lab: %w", err))

@@ -64,9 +64,10 @@ func supervise() (code int, err error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		killed, sweepErr := scenarios.Demolish(ctx, lab)
 		cancel()
-		fmt.Fprintf(os.Stderr, "a test left %s up: %d processes ended\n", lab, killed)
+		fmt.Fprintf(os.Stderr, "a test left %s up: %d processes and containers ended\n", lab, killed)
 		err = errors.Join(err, sweepErr)
 	}
+	err = errors.Join(err, forgetImage(dir))
 	if len(labs) > 0 || child.ProcessState.ExitCode() < 0 {
 		return 1, err
 	}

@@ -110,7 +110,7 @@ func (a *agent) how() string {
 func (n *Node) flags() []string {
 	return []string{
 		"--name", n.Name, "--data-dir", n.DataDir, "--bind", "127.0.0.1", "--advertise", "127.0.0.1",
-		"--ports", strconv.Itoa(n.Base), "--drivers", "process", "--profile", n.lab.cfg.Profile,
+		"--ports", strconv.Itoa(n.Base), "--drivers", n.lab.cfg.Driver, "--profile", n.lab.cfg.Profile,
 		"--cpus", n.Offers.CPUs.String(), "--memory", strconv.FormatInt(int64(n.Offers.Memory), 10),
 	}
 }

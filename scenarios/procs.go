@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/docker/docker/client"
+
 	"github.com/exitae337/orchestergo/api"
 )
 
@@ -108,9 +110,9 @@ func Copies(procs []Proc) map[string][]string {
 	return copies
 }
 
-// sweep kills the agents and the tasks below dir and returns when there are none,
-// with how many processes there were.
-func sweep(ctx context.Context, dir string) (int, error) {
+// sweep kills the agents and the tasks below dir, removes the containers unless
+// engine is nil, and returns when there are none, with how many there were.
+func sweep(ctx context.Context, dir string, engine *client.Client) (int, error) {
 	agents, err := sweepUntil(ctx, func() ([]int, error) { return agentsIn(dir) })
 	if err != nil {
 		return agents, fmt.Errorf("end the agents in %s: %w", dir, err)
@@ -119,7 +121,14 @@ func sweep(ctx context.Context, dir string) (int, error) {
 	if err != nil {
 		return agents + tasks, fmt.Errorf("end the tasks in %s: %w", dir, err)
 	}
-	return agents + tasks, nil
+	if engine == nil {
+		return agents + tasks, nil
+	}
+	containers, err := sweepContainers(ctx, engine, dir)
+	if err != nil {
+		err = fmt.Errorf("end the containers of %s: %w", dir, err)
+	}
+	return agents + tasks + containers, err
 }
 
 // taskPIDs are the processes of tasks below dir that match, or all for nil.

@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"runtime/process":               {"runtime", "api"},
 	"scenarios":                     {"api", "api/rest", "scenarios/sim"},
 	"scenarios/bare":                {},
-	"scenarios/demo":                {"api", "api/rest", "scenarios"},
+	"scenarios/demo":                {"api", "api/rest", "scenarios", "runtime/docker/tinyimage"},
 	"scenarios/e2e":                 {"api", "api/rest", "scenarios"},
 	"scenarios/memnet":              {},
 	"scenarios/sim":                 {"api", "gossip", "bidding", "runtime", "runtime/fake", "peer"},

@@ -1,7 +1,8 @@
 // Command demo shows in a few seconds what orch is for: five nodes, a job handed
 // to one of them, the death of the host that holds most of it, and the work coming
 // back on the others. It uses nothing that a user could not: the binary, and HTTP.
-// It fails if the job did not heal or if anything is left behind.
+// Where a docker engine answers, the tasks are containers of an image that it makes
+// itself; else they are plain processes. It fails if the job did not heal or if anything is left behind.
 package main
 
 import (
@@ -61,9 +62,9 @@ func (o options) show(ctx context.Context, out io.Writer) error {
 	if err := s.tellBinary(o.binary); err != nil {
 		return err
 	}
-	lab, err := scenarios.NewLab(scenarios.LabConfig{Binary: o.binary, Dir: o.dir, FirstPort: firstPort})
+	lab, err := s.open(ctx, o)
 	if err != nil {
-		return fmt.Errorf("%w (is a demo up? make demo-stop ends it)", err)
+		return err
 	}
 	s.lab = lab
 	err = s.play(ctx)
@@ -83,18 +84,34 @@ func (o options) show(ctx context.Context, out io.Writer) error {
 	return err
 }
 
+// open makes the lab and what its tasks run on.
+func (s *stage) open(ctx context.Context, o options) (*scenarios.Lab, error) {
+	if entries, err := os.ReadDir(o.dir); err == nil && len(entries) > 0 {
+		return nil, fmt.Errorf("%s is not empty (is a demo up? make demo-stop ends it)", o.dir)
+	}
+	var err error
+	if s.ground, err = s.findGround(ctx, o.dir); err != nil {
+		return nil, err
+	}
+	lab, err := scenarios.NewLab(scenarios.LabConfig{Binary: o.binary, Dir: o.dir, FirstPort: firstPort, Driver: s.ground.driver})
+	if err != nil {
+		return nil, errors.Join(err, s.ground.close(ctx))
+	}
+	return lab, nil
+}
+
 // stop ends a lab that was left up.
 func (o options) stop(ctx context.Context, out io.Writer) error {
 	if _, err := os.Stat(o.dir); errors.Is(err, os.ErrNotExist) {
 		fmt.Fprintf(out, "no demo is up: there is no %s\n", o.dir)
-		return nil
+		return forgetImage(ctx, out, o.dir)
 	}
 	killed, err := scenarios.Demolish(ctx, o.dir)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "stopped %d processes, removed %s\n", killed, o.dir)
-	return nil
+	fmt.Fprintf(out, "stopped %d processes and containers, removed %s\n", killed, o.dir)
+	return forgetImage(ctx, out, o.dir)
 }
 
 // play is the demonstration itself.
@@ -116,13 +133,20 @@ func (s *stage) play(ctx context.Context) error {
 	return s.killAndHeal(ctx, asked, tasks)
 }
 
-// end stops everything and looks whether it is gone.
+// end stops everything and looks whether it is gone. It takes its own time: a
+// demonstration that was interrupted leaves nothing either.
 func (s *stage) end() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	dir := s.lab.Dir()
-	if err := s.lab.Close(); err != nil {
+	if err := errors.Join(s.lab.Close(), s.ground.close(ctx)); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
 	left, err := s.lab.Procs()
+	if err != nil {
+		return err
+	}
+	containers, images, err := s.ground.left(ctx, s.lab)
 	if err != nil {
 		return err
 	}
@@ -135,10 +159,14 @@ func (s *stage) end() error {
 			return fmt.Errorf("stop: the agent of %s is left", n.Name)
 		}
 	}
-	if len(left)+len(files) > 0 {
-		return fmt.Errorf("stop: %d processes and %d files are left", len(left), len(files))
+	sum := fmt.Sprintf("%d processes, %d files", len(left), len(files))
+	if s.ground.engine != nil {
+		sum = fmt.Sprintf("%d processes, %d containers, %d images, %d files", len(left), containers, images, len(files))
 	}
-	s.tell("stopped, nothing left behind: %d processes, %d files", len(left), len(files))
+	if len(left)+containers+images+len(files) > 0 {
+		return fmt.Errorf("stop: %s are left", sum)
+	}
+	s.tell("stopped, nothing left behind: %s", sum)
 	return nil
 }
 

@@ -17,14 +17,12 @@ import (
 	"github.com/exitae337/orchestergo/scenarios"
 )
 
-// job is what is submitted, word for word.
-const job = `{"name":"web","replicas":6,"driver":"process","command":["/bin/sh","-c","while :; do date; sleep 1; done"]}`
-
 // stage is a demonstration under way.
 type stage struct {
-	began time.Time
-	out   io.Writer
-	lab   *scenarios.Lab
+	began  time.Time
+	out    io.Writer
+	lab    *scenarios.Lab
+	ground ground
 }
 
 // tell prints a line with the time since the beginning.
@@ -72,7 +70,7 @@ func (s *stage) startNodes(ctx context.Context) error {
 // submit is a plain POST: no library is needed to use orch.
 func (s *stage) submit(ctx context.Context, to *scenarios.Node) error {
 	url := "http://" + to.APIAddr() + "/v1/jobs"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(job))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(s.ground.job))
 	if err != nil {
 		return err
 	}
@@ -92,7 +90,7 @@ func (s *stage) submit(ctx context.Context, to *scenarios.Node) error {
 	if res.StatusCode != http.StatusCreated || json.NewDecoder(bytes.NewReader(body)).Decode(&stored) != nil {
 		return fmt.Errorf("submit: POST %s answers %s: %s", url, res.Status, body)
 	}
-	s.tell("POST %s %s", url, job)
+	s.tell("POST %s %s", url, s.ground.job)
 	s.tell("  → %d, on %s disks, %s", res.StatusCode, res.Header.Get("Orch-Durable"), millis(took))
 	return nil
 }
@@ -163,7 +161,7 @@ func (s *stage) killAndHeal(ctx context.Context, asked *scenarios.Node, tasks []
 	if victim == asked {
 		also = ", and took the request"
 	}
-	s.tell("host %s dies: agent (kill -9) and its processes. It held %d tasks%s", victim.Name, len(held), also)
+	s.tell("host %s dies: agent (kill -9) and its %s. It held %d tasks%s", victim.Name, s.ground.what, len(held), also)
 	r, err := s.lab.Heal(ctx, victim, "web", replicas)
 	if err != nil {
 		return err
@@ -174,7 +172,7 @@ func (s *stage) killAndHeal(ctx context.Context, asked *scenarios.Node, tasks []
 			moves = append(moves, t.ID+" → "+t.NodeName)
 		}
 	}
-	err = scenarios.Eventually(ctx, "all survivors and the process table agree", func() error { return s.lab.CheckJob(ctx, "web", replicas) })
+	err = scenarios.Eventually(ctx, "all survivors and the machine agree", func() error { return s.lab.CheckJob(ctx, "web", replicas) })
 	if err != nil {
 		return err
 	}
