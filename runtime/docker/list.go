@@ -207,6 +207,9 @@ func containerOf(labels runtime.Labels, in container.InspectResponse) runtime.Co
 		}
 	case c.State == runtime.Exited:
 		c.FinishedAt, c.ExitCode = timeOf(s.FinishedAt), s.ExitCode
+		if c.FinishedAt.Before(c.StartedAt) { // the engine notes the start of a quick one after its end
+			c.FinishedAt = c.StartedAt
+		}
 		c.OOM = s.OOMKilled && s.ExitCode != 0
 		c.Reason = reasonOf(s)
 	}
