@@ -93,7 +93,7 @@ func do(step, word string) error {
 
 // eat takes memory and writes to each page of it.
 func eat() {
-	time.Sleep(500 * time.Millisecond) // an engine begins to watch for want of memory just after the start
+	<-time.After(500 * time.Millisecond) // an engine begins to watch for want of memory just after the start
 	var kept [][]byte
 	for {
 		block := make([]byte, 1<<20)
