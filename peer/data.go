@@ -37,7 +37,7 @@ type question struct {
 	Job  string         `json:"job,omitempty"`
 	Life int64          `json:"life,omitempty"`
 	Slot int            `json:"slot,omitempty"`
-	ID   string         `json:"id,omitempty"` // of an auction, or an epoch's container
+	ID   string         `json:"id,omitempty"` // of an auction
 	Logs api.LogOptions `json:"logs,omitzero"`
 	// Epoch selects an attempt.
 	Epoch uint64 `json:"epoch,omitempty"`

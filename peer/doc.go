@@ -26,6 +26,15 @@
 // number the awards of a slot and only grow. A dead owner's record needs no
 // write: everyone sees that it is dead.
 //
+// # Files
+//
+// Pure: records.go and index.go (the table decoded), world.go and plan.go (what
+// should be auctioned), local.go (what this node should do about its own tasks).
+// The node: identity.go, host.go, peer.go (composed, run, stopped), loop.go (look
+// and act), view.go (who is here). The market: award.go (as bidder), market.go (as
+// auctioneer), release.go. Tasks: ops.go, reap.go, drain.go. Requests: write.go,
+// read.go, nodes.go (api.Service), data.go (nodes asking each other).
+//
 // # Invariants
 //
 //   - An acknowledged write is on the disks of min(3, members) nodes.

@@ -22,7 +22,7 @@ import (
 // openHost makes the node's one libp2p host: TCP only, since a killed process
 // shows there in milliseconds; Noise inside the cluster's private network, so that
 // nobody without the secret gets as far as a handshake; and none of the services
-// for the open internet. memory bounds what all connections together may take.
+// for the open internet. Its limits bound what all connections together may take.
 func openHost(cfg Config) (host.Host, error) {
 	listen := "/ip4/0.0.0.0/tcp/" + strconv.Itoa(cfg.PeerPort)
 	if ip := net.ParseIP(cfg.Bind); ip != nil {
