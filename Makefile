@@ -8,13 +8,14 @@ COMMIT  := $(or $(shell git rev-parse --short HEAD 2>/dev/null),unknown)
 BUILD     = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)'
 PLATFORMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 CHECKERS  = ./.ci/arrows ./.ci/binary
-LINT      = go tool -modfile=.ci/tools/go.mod golangci-lint
+TOOL      = go tool -modfile=.ci/tools/go.mod
+LINT      = $(TOOL) golangci-lint
 
 # The race detector and bubbles of virtual time do not go together yet, and real
 # nodes are other processes: it sees the packages whose tests have neither.
-RACE = $(shell go list -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v -e testing/synctest -e /cmd/ -e '/scenarios ' -e /scenarios/demo -e /scenarios/bare | cut -d' ' -f1)
+RACE = $(shell go list -race -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v -e testing/synctest -e /cmd/ -e '/scenarios ' -e /scenarios/demo -e /scenarios/bare | cut -d' ' -f1)
 
-.PHONY: help build test check lint demo demo-stop bench clean
+.PHONY: help build test client check lint demo demo-stop bench docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +26,11 @@ build: ## bin/orch, static
 test: build ## all tests; those in scenarios start real nodes on loopback
 	ORCH_BIN=$(CURDIR)/bin/orch go test -timeout 10m ./... $(CHECKERS)
 	go test -race -timeout 10m $(RACE)
+
+client: build ## a Go client made of the OpenAPI document, in use against a real node
+	mkdir -p .ci/client/orch
+	$(TOOL) oapi-codegen -config .ci/client/config.yaml api/rest/openapi.json
+	cd .ci/client && go mod tidy -diff && go vet ./... && ORCH_BIN=$(CURDIR)/bin/orch go test -count=1 ./...
 
 check: build lint ## what must hold of the source: format, vet, lint, imports, modules, platforms
 	go run ./.ci/arrows
@@ -51,5 +57,8 @@ demo-stop: ## end what make demo KEEP=1 left up
 bench: build ## measure: repair, forming a cluster of thirty, idle cost, and the cores
 	ORCH_BIN=$(CURDIR)/bin/orch go test -run '^$$' -bench . -timeout 30m ./...
 
+docs: ## .github/commands.md, from the help of the commands
+	UPDATE_DOCS=1 go test -count=1 -run '^TestDocs$$' ./cmd/orch
+
 clean: ## remove what was built
-	rm -rf bin .cache
+	rm -rf bin .cache .ci/client/orch

@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -22,8 +23,11 @@ const (
 	JobNotFound     Code = "job_not_found"    // no job of that name
 	TaskNotFound    Code = "task_not_found"   // no such task
 	NodeNotFound    Code = "node_not_found"   // no such node
+	NotRunning      Code = "not_running"      // the task does not run, so it cannot be restarted
 	AuctionExpired  Code = "auction_expired"  // the sheet is no longer kept, or its keeper is gone
 	AmbiguousName   Code = "ambiguous_name"   // several nodes match
+	OtherCluster    Code = "other_cluster"    // the node has a cluster that it must leave first
+	JoinFailed      Code = "join_failed"      // the cluster could not be joined; nothing has changed
 	NodeAlive       Code = "node_alive"       // a live node cannot be forgotten
 	NotScalable     Code = "not_scalable"     // the kind of job has no replicas to set
 	Stale           Code = "stale"            // somebody wrote a newer version meanwhile
@@ -32,11 +36,13 @@ const (
 	ClockOff        Code = "clock_off"        // this node's clock is too far from its peers'
 	NodeUnreachable Code = "node_unreachable" // the node that has the answer cannot be reached
 	TooLarge        Code = "too_large"        // body or record over its limit
+	TooMany         Code = "too_many"         // too many streams are open at this node
 	Unauthorized    Code = "unauthorized"     // token missing or wrong
 	Forbidden       Code = "forbidden"        // foreign Origin
 	WrongHost       Code = "wrong_host"       // foreign Host
 	WrongMethod     Code = "wrong_method"     // the path does not have that method
 	WrongMedia      Code = "wrong_media"      // body is not application/json
+	NotAcceptable   Code = "not_acceptable"   // no form of the answer that is asked for
 	NotFound        Code = "not_found"        // no such path
 	Internal        Code = "internal"         // a fault of orch
 )
@@ -45,6 +51,15 @@ const (
 type FieldError struct {
 	Pointer string `json:"pointer"` // where, as a JSON pointer in a fragment: "#/resources/cpus"
 	Detail  string `json:"detail"`  // what is wrong
+}
+
+// PointerToken is a key as a part of a JSON pointer in a fragment (RFC 6901). A key
+// that is very long is cut.
+func PointerToken(key string) string {
+	if runes := []rune(key); len(runes) > 80 {
+		key = string(runes[:80]) + "…"
+	}
+	return url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(key))
 }
 
 // Error is a refusal. It names what was wrong and, in Hint, what to do about it.

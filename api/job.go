@@ -1,6 +1,9 @@
 package api
 
 import (
+	"cmp"
+	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -40,13 +43,31 @@ type Job struct {
 	Pull          string            `json:"pull"`           // "missing", "always" or "never"; docker only
 	Pack          bool              `json:"pack"`           // fill nodes up instead of spreading
 
+	// What the tasks get of their node beyond their confinement. It is for the owner
+	// of each node to allow, and refused by default. Docker only.
+
+	Privileged     bool     `json:"privileged"`      // not confined at all
+	HostNamespaces []string `json:"host_namespaces"` // the node's own, of "ipc", "network" and "pid"
+	Volumes        []Volume `json:"volumes"`         // files and directories of the node
+	Devices        []Device `json:"devices"`         // devices of the node
+
 	ID          string    `json:"id,omitempty"`         // name and life, unique for ever
 	Generation  uint64    `json:"generation,omitempty"` // for display; ETag is what to compare
 	ETag        string    `json:"etag,omitempty"`
+	Template    string    `json:"template_hash,omitempty"` // what its tasks are made of; a task with another is replaced
 	CreatedAt   time.Time `json:"created_at,omitzero"`
 	UpdatedAt   time.Time `json:"updated_at,omitzero"`
 	Coordinator NodeID    `json:"coordinator,omitempty"` // who auctions its slots, in the view of the node asked
 	Status      *Status   `json:"status,omitempty"`
+
+	Durability *Durability `json:"durability,omitempty"` // in the answer to a write that is not on as many disks as promised yet
+	Plan       *Plan       `json:"plan,omitempty"`       // in the answer to a dry run
+}
+
+// Durability says how far a write has spread.
+type Durability struct {
+	Disks  int `json:"disks"`  // nodes that have it on disk
+	Wanted int `json:"wanted"` // how many make it safe
 }
 
 // Port is a host port that a task occupies on its node.
@@ -107,12 +128,16 @@ func NewJob() Job {
 		OnPartition:  "replace",
 		MaxParallel:  1,
 		Pull:         "missing",
+
+		HostNamespaces: []string{},
+		Volumes:        []Volume{},
+		Devices:        []Device{},
 	}
 }
 
 // Spec is j without what the cluster says of it, and with no nil list or map.
 func (j Job) Spec() Job {
-	j.ID, j.Generation, j.ETag, j.Coordinator, j.Status = "", 0, "", "", nil
+	j.ID, j.Generation, j.ETag, j.Template, j.Coordinator, j.Status, j.Durability, j.Plan = "", 0, "", "", "", nil, nil, nil
 	j.CreatedAt, j.UpdatedAt = time.Time{}, time.Time{}
 	if j.Command == nil {
 		j.Command = []string{}
@@ -132,9 +157,46 @@ func (j Job) Spec() Job {
 			j.Ports[i].Mode = "host"
 		}
 	}
+	j.HostNamespaces = append([]string{}, j.HostNamespaces...)
+	slices.Sort(j.HostNamespaces)
+	j.Volumes = append([]Volume{}, j.Volumes...)
+	for i := range j.Volumes {
+		j.Volumes[i].Type = cmp.Or(j.Volumes[i].Type, "bind")
+	}
+	j.Devices = append([]Device{}, j.Devices...)
+	for i := range j.Devices {
+		d := &j.Devices[i]
+		d.Target, d.Permissions = cmp.Or(d.Target, d.Source), cmp.Or(d.Permissions, "rwm")
+	}
 	return j
 }
 
 // StopFirst says whether the old copy of a slot must be gone before a new one
 // starts: two copies at once would be a fault, not a spare.
 func (j Job) StopFirst() bool { return j.Type == BatchJob }
+
+// Differs names the fields in which two specifications are not alike, as JSON has
+// them, in alphabetical order.
+func (j Job) Differs(o Job) []string {
+	a, b := j.fields(), o.fields()
+	out := []string{}
+	for _, name := range sortedKeys(a) {
+		if string(a[name]) != string(b[name]) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// fields are those of the specification.
+func (j Job) fields() map[string]json.RawMessage {
+	var out map[string]json.RawMessage
+	b, err := json.Marshal(j.Spec())
+	if err == nil {
+		err = json.Unmarshal(b, &out)
+	}
+	if err != nil {
+		panic(err) // plain values can be encoded
+	}
+	return out
+}

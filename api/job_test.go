@@ -83,13 +83,14 @@ func TestInvalidJobs(t *testing.T) {
 		{"process with an image", func(j *api.Job) { *j = procJob(); j.Image = "nginx" }, api.Invalid, "#/image"},
 		{"NUL argument", func(j *api.Job) { j.Command = []string{"a", "b\x00"} }, api.Invalid, "#/command/1"},
 		{"long argument", func(j *api.Job) { j.Command = []string{strings.Repeat("x", 32<<10+1)} }, api.Invalid, "#/command/0"},
-		{"env =", func(j *api.Job) { j.Env["A=B"] = "" }, api.Invalid, "#/env"},
-		{"env empty", func(j *api.Job) { j.Env[""] = "" }, api.Invalid, "#/env"},
+		{"env =", func(j *api.Job) { j.Env["A=B"] = "" }, api.Invalid, "#/env/A=B"},
+		{"env empty", func(j *api.Job) { j.Env[""] = "" }, api.Invalid, "#/env/"},
+		{"env long", func(j *api.Job) { j.Env[strings.Repeat("-", 1000)] = "" }, api.Invalid, "#/env/" + strings.Repeat("-", 80) + "%E2%80%A6"},
 		{"env of ours", func(j *api.Job) { j.Env["ORCH_TASK"] = "x" }, api.Invalid, "#/env/ORCH_TASK"},
 		{"env NUL", func(j *api.Job) { j.Env["A"] = "\x00" }, api.Invalid, "#/env/A"},
 		{"env of three faults", func(j *api.Job) { j.Env = map[string]string{"C": "\x00", "A": "\x00", "B": "\x00"} }, api.Invalid, "#/env/A #/env/B #/env/C"},
-		{"label key", func(j *api.Job) { j.Labels["a b"] = "" }, api.Invalid, "#/labels"},
-		{"label value", func(j *api.Job) { j.Labels["a"] = "\x1b[2J" }, api.Invalid, "#/labels"},
+		{"label key", func(j *api.Job) { j.Labels["a b/~"] = "" }, api.Invalid, "#/labels/a%20b~1~0"},
+		{"label value", func(j *api.Job) { j.Labels["a"] = "\x1b[2J" }, api.Invalid, "#/labels/a"},
 		{"replicas -1", func(j *api.Job) { j.Replicas = -1 }, api.Invalid, "#/replicas"},
 		{"replicas over", func(j *api.Job) { j.Replicas = api.MaxReplicas + 1 }, api.Invalid, "#/replicas"},
 		{"replicas absurd", func(j *api.Job) { j.Replicas = math.MaxInt }, api.Invalid, "#/replicas"},
@@ -169,6 +170,9 @@ func TestTemplateHash(t *testing.T) {
 	base.Env = map[string]string{"A": "1", "B": "2"}
 	base.Ports = []api.Port{{Target: 80, Published: 80, Protocol: "tcp", Mode: "host"}}
 	want := base.TemplateHash(0)
+	if want != "159e3f78dc38" { // of tasks that run: another would restart them all
+		t.Errorf("the hash is %q", want)
+	}
 	if len(want) != 12 {
 		t.Errorf("hash %q is not 12 digits", want)
 	}
@@ -217,6 +221,11 @@ func TestTemplateHash(t *testing.T) {
 		"no port":      func(j *api.Job) { j.Ports = nil },
 		"stop_timeout": func(j *api.Job) { j.StopTimeout++ },
 		"pull":         func(j *api.Job) { j.Pull = "always" },
+		"privileged":   func(j *api.Job) { j.Privileged = true },
+		"namespace":    func(j *api.Job) { j.HostNamespaces = []string{"pid"} },
+		"volume":       func(j *api.Job) { j.Volumes = bind("/srv").Volumes },
+		"another":      func(j *api.Job) { j.Volumes = bind("/srv/a").Volumes },
+		"device":       func(j *api.Job) { j.Devices = []api.Device{{Source: "/dev/fuse"}} },
 	} {
 		got := hash(change)
 		if other, ok := seen[got]; ok {

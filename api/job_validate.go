@@ -40,6 +40,7 @@ func (j Job) Validate() error {
 	}
 	j.validateProgram(&bad)
 	j.validateAmounts(&bad)
+	j.validateAccess(&bad, &later)
 	j.validatePolicies(&bad)
 	if b, err := json.Marshal(j.Spec()); err == nil && len(b) > MaxJobSize {
 		return Errorf(TooLarge, "the job is %d bytes; the limit is %d", len(b), MaxJobSize)
@@ -79,16 +80,16 @@ func (j Job) validateProgram(bad *faults) {
 	}
 	for _, k := range sortedKeys(j.Env) {
 		if !envName.MatchString(k) || len(k) > maxLabel {
-			bad.add("env", "%.80q is not the name of an environment variable", k)
+			bad.add("env/"+PointerToken(k), "%.80q is not the name of an environment variable", k)
 		} else if strings.HasPrefix(k, "ORCH_") {
-			bad.add("env/"+k, "names that begin with ORCH_ are set by orch")
+			bad.add("env/"+PointerToken(k), "names that begin with ORCH_ are set by orch")
 		} else if v := j.Env[k]; len(v) > maxWord || strings.ContainsRune(v, 0) {
-			bad.add("env/"+k, "a value must be under %d bytes and without NUL", maxWord)
+			bad.add("env/"+PointerToken(k), "a value must be under %d bytes and without NUL", maxWord)
 		}
 	}
 	for _, k := range sortedKeys(j.Labels) {
 		if msg := checkLabel(k, j.Labels[k]); msg != "" {
-			bad.add("labels", "%s", msg)
+			bad.add("labels/"+PointerToken(k), "%s", msg)
 		}
 	}
 }
@@ -121,6 +122,8 @@ func (j Job) validateAmounts(bad *faults) {
 		}
 		if p.Target < 0 || p.Target > 65535 || (p.Target == 0 && j.Driver == "docker") {
 			bad.add(at+"/target", "must be from 1 to 65535")
+		} else if p.Target != p.Published && slices.Contains(j.HostNamespaces, "network") {
+			bad.add(at+"/target", "must be as published: in the node's own network no port is another")
 		}
 		if p.Protocol != "tcp" && p.Protocol != "udp" {
 			bad.add(at+"/protocol", "%.20q is none of tcp, udp", p.Protocol)
@@ -175,6 +178,10 @@ func (j Job) validatePolicies(bad *faults) {
 // restarts nothing.
 func (j Job) TemplateHash(restartSeq uint64) string {
 	s := j.Spec()
+	var access *Access // left out where nothing is asked for: those hash as before there was such a thing
+	if a := s.Access(); len(a.Needs()) > 0 {
+		access = &a
+	}
 	b, _ := json.Marshal(struct { // plain values: cannot fail; maps come out sorted
 		Type        JobType
 		Driver      string
@@ -187,12 +194,13 @@ func (j Job) TemplateHash(restartSeq uint64) string {
 		StopTimeout Duration
 		Pull        string
 		RestartSeq  uint64
-	}{s.Type, s.Driver, s.Image, s.Command, s.Env, s.Resources, s.Limits, s.Ports, s.StopTimeout, s.Pull, restartSeq})
+		Access      *Access `json:",omitempty"`
+	}{s.Type, s.Driver, s.Image, s.Command, s.Env, s.Resources, s.Limits, s.Ports, s.StopTimeout, s.Pull, restartSeq, access})
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:6])
 }
 
-func sortedKeys(m map[string]string) []string {
+func sortedKeys[V any](m map[string]V) []string {
 	keys := make([]string, 0, len(m))
 	for k := range m {
 		keys = append(keys, k)

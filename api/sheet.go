@@ -53,9 +53,12 @@ type Refusal struct {
 
 // NotAsked is a node that was not asked to bid.
 type NotAsked struct {
-	Node     NodeID `json:"node"`
-	NodeName string `json:"node_name"`
-	Reason   string `json:"reason"`
+	Node     NodeID    `json:"node"`
+	NodeName string    `json:"node_name"`
+	Reason   string    `json:"reason"`
+	Code     string    `json:"code"`     // "no_room" when it is too small in all; else ""
+	Free     Resources `json:"free"`     // as gossiped
+	Capacity Resources `json:"capacity"` // as gossiped
 }
 
 // SheetRow is one award and what became of it.

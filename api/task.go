@@ -57,22 +57,3 @@ type Task struct {
 	StartedAt    *time.Time `json:"started_at"`
 	FinishedAt   *time.Time `json:"finished_at"`
 }
-
-// LogOptions says which log lines are wanted.
-type LogOptions struct {
-	Follow  bool
-	Tail    int // the last so many lines before following; negative is all
-	Since   time.Time
-	Streams []string // "stdout", "stderr"; none is both
-}
-
-// LogLine is one line that a task wrote.
-type LogLine struct {
-	Time    time.Time `json:"time"`
-	Task    string    `json:"task"`
-	Epoch   uint64    `json:"epoch"`
-	Node    string    `json:"node"` // name
-	Stream  string    `json:"stream"`
-	Line    string    `json:"line"`              // without its newline; bytes that are not UTF-8 are replaced
-	Partial bool      `json:"partial,omitempty"` // the line goes on in the next
-}

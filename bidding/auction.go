@@ -37,6 +37,7 @@ type Lot struct {
 	StopFirst      bool          // of a kind that must never run twice, see [api.Job.StopFirst]
 	Deadline       time.Duration // for bids; 0 is BidDeadline, and never more than MaxDeadline
 	Seed           uint64        // breaks ties
+	Dry            bool          // only bids are asked for: nothing is awarded, and what would be counts as placed
 }
 
 // LotSlot is one slot of a Lot.

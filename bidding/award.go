@@ -17,7 +17,7 @@ const MaxAward = 256
 // answerRecord bytes where the award may have none.
 const (
 	frameHead    = 1 << 10
-	slotHead     = 256
+	slotHead     = 512
 	answerRecord = 2 << 10
 )
 
@@ -122,6 +122,13 @@ func (a *Auction) award(now time.Time) []Effect {
 		a.rows = append(a.rows, a.row(p))
 	}
 	a.open = slices.DeleteFunc(a.open, func(slot int) bool { return taken[slot] })
+	if a.lot.Dry {
+		for _, p := range placements {
+			o := a.offers[p.Slot]
+			o.placed = &Placed{Slot: p.Slot, Epoch: o.Epoch, Node: p.Node, Score: p.Score, StopFirst: p.StopFirst}
+		}
+		return nil
+	}
 	var effects []Effect
 	for _, node := range nodes {
 		for _, parts := range a.frames(byNode[node]) {
@@ -174,10 +181,18 @@ func (a *Auction) send(s *sending, now time.Time) Effect {
 	aw := &Award{Wire: WireMax, Auction: a.lot.ID, Boot: a.lot.Boot, Seq: a.seq.Next(), Job: a.lot.JobRecord}
 	for _, p := range s.parts {
 		o := a.offers[p.Slot]
-		aw.Slots = append(aw.Slots, AwardSlot{Slot: p.Slot, Epoch: o.Epoch, Failures: o.Failures, Record: o.Record, Reason: o.Reason, StopFirst: p.StopFirst})
+		aw.Slots = append(aw.Slots, AwardSlot{Slot: p.Slot, Epoch: o.Epoch, Failures: o.Failures, Record: o.Record, Reason: o.Reason, Won: won(a.rows[p.row]), StopFirst: p.StopFirst})
 	}
 	a.sent[aw.Seq] = s
 	return Effect{To: s.to, Award: aw}
+}
+
+// won says in short why a slot goes where it goes.
+func won(row api.SheetRow) string {
+	if row.RunnerUp == "" {
+		return fmt.Sprintf("%.3f, nobody else bid", row.Score)
+	}
+	return fmt.Sprintf("%.3f before %.40s %.3f", row.Score, label(row.RunnerUp, row.RunnerUpName), row.RunnerUpScore)
 }
 
 // settle takes in the answer for one slot.

@@ -16,12 +16,13 @@ type Bidder struct {
 	ID             api.NodeID
 	Name           string
 	Drivers        map[string]string // driver -> "" when it can be used, else why not
+	Allow          []string          // what its owner allows tasks beyond their confinement
 	Zone           string            // its zone label; "" is none
 	HasImage       bool              // the job's image is here
 	Starting       int               // tasks being pulled or started
 	MaxStarts      int               // how many the node starts at once
 	RecentFailures int               // of the job's template on this node, lately
-	Closed         *api.Refusal      // why the node takes nothing at all now: draining, not ready, cut off
+	Closed         *api.Refusal      // why the node takes nothing at all now: cordoned, draining, not ready, cut off
 	Excluded       *api.Refusal      // why it sits out this job for now: it failed here
 	Old            map[int]uint64    // slots of which it runs a copy that is to be replaced -> epoch of that copy
 	Ledger         Ledger
@@ -68,6 +69,9 @@ func (b Bidder) unable(job api.Job) *api.Refusal {
 		return refuse(CodeNoDriver, RetryNever, "no driver %s", job.Driver)
 	case why != "":
 		return refuseFor(driverRetry, CodeNoDriver, "driver %s: %s", job.Driver, why)
+	}
+	if lacks := api.Lacks(job.Access().Needs(), b.Allow); lacks != "" {
+		return refuse(CodeNotAllowed, RetryNever, "%s", lacks)
 	}
 	return b.Excluded
 }

@@ -47,6 +47,7 @@ func TestMakeBidRefuses(t *testing.T) {
 		{"closed", "draining", func(_ *bidding.Call, b *bidding.Bidder) { b.Closed, b.Excluded = closed, excluded }},
 		{"no driver", "no_driver", func(c *bidding.Call, b *bidding.Bidder) { c.Job.Driver, b.Excluded = "docker", excluded }},
 		{"driver hangs", "no_driver", func(_ *bidding.Call, b *bidding.Bidder) { b.Drivers["process"] = "does not answer" }},
+		{"not allowed", "not_allowed", func(c *bidding.Call, b *bidding.Bidder) { c.Job.Privileged, b.Allow = true, []string{"host-mounts"} }},
 		{"excluded", "excluded", func(_ *bidding.Call, b *bidding.Bidder) { b.Excluded = excluded }},
 		{"no room", "no_room", func(c *bidding.Call, _ *bidding.Bidder) { c.Job.Resources.CPUs = 1001 }},
 	}
@@ -62,6 +63,19 @@ func TestMakeBidRefuses(t *testing.T) {
 				t.Error("a list is null")
 			}
 		})
+	}
+}
+
+func TestMakeBidWhereItIsAllowed(t *testing.T) {
+	c, b := call(process("web", mem(1)), 0), node("n1", mem(10))
+	c.Job.Privileged, c.Job.HostNamespaces, b.Allow = true, []string{"pid"}, []string{"host-namespaces", "privileged"}
+	if bid := bidding.MakeBid(c, b); bid.Refusal != nil || len(bid.Scores) != 1 {
+		t.Errorf("got scores %v and refusal %+v, want one and none", bid.Scores, bid.Refusal)
+	}
+	b.Allow = b.Allow[1:]
+	const want = "does not allow host-namespaces (start it with --allow host-namespaces)"
+	if bid := bidding.MakeBid(c, b); bid.Refusal == nil || bid.Refusal.Reason != want || bid.Refusal.Retry != bidding.RetryNever {
+		t.Errorf("got %+v, want %q for ever", bid.Refusal, want)
 	}
 }
 

@@ -65,7 +65,9 @@ func (d *Auctioneer) Hold(ctx context.Context, lot Lot) (Result, api.Sheet) {
 	auction := NewAuction(lot, &d.seq)
 	d.run(ctx, auction)
 	result, sheet := auction.Result(), auction.Sheet(time.Now())
-	d.sheets.Add(sheet)
+	if !lot.Dry {
+		d.sheets.Add(sheet)
+	}
 	d.cfg.Log.WithFields(logrus.Fields{
 		"auction": lot.ID, "job": lot.Call.Job.Name, "slots": len(lot.Slots), "asked": len(sheet.Bids),
 		"placed": len(result.Placed), "left": len(result.Left), "ms": sheet.TotalMS,

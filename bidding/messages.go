@@ -53,6 +53,7 @@ type AwardSlot struct {
 	Failures int    `json:"failures"` // failed attempts in a row before this one
 	Record   []byte `json:"record"`   // the slot's record as the auctioneer knows it; nil: none
 	Reason   string `json:"reason"`   // why it is placed, for people
+	Won      string `json:"won"`      // why here: "0.871 before vps1 0.693"
 	// StopFirst allows the node to stop its own old copy of the slot before it
 	// starts the new one: nobody could take the slot beside it.
 	StopFirst bool `json:"stop_first"`

@@ -12,6 +12,7 @@ import (
 const (
 	CodeWire       = "wire"        // the message is of a protocol version not spoken here
 	CodeNoDriver   = "no_driver"   // the driver is missing or cannot be used now
+	CodeNotAllowed = "not_allowed" // the node's owner does not allow what the job asks of it
 	CodeNoRoom     = "no_room"     // resources
 	CodePortTaken  = "port_taken"  // a host port
 	CodeExcluded   = "excluded"    // sits out after failing this task

@@ -115,7 +115,7 @@ func override(general, own []NodeRefusal) []NodeRefusal {
 
 // left sums up why nobody took slot.
 func (a *Auction) left(slot int, refusals []NodeRefusal) LeftSlot {
-	l := LeftSlot{Slot: slot, Refusals: refusals, Retry: RetryCapacity, Why: a.words(refusals)}
+	l := LeftSlot{Slot: slot, Refusals: refusals, Retry: RetryCapacity, Why: a.why(refusals)}
 	never := len(refusals) > 0 && len(a.lot.NotAsked) == 0
 	for _, r := range refusals {
 		never = never && r.Refusal.Retry == RetryNever
@@ -130,7 +130,7 @@ func (a *Auction) left(slot int, refusals []NodeRefusal) LeftSlot {
 }
 
 // words groups refusals: "vps1, home: port 80/tcp is taken by web.0; old: draining".
-func (a *Auction) words(refusals []NodeRefusal) string {
+func (a *Auction) words(refusals []NodeRefusal, notAsked []api.NotAsked) string {
 	var reasons []string
 	names := map[string][]string{}
 	add := func(reason, name string) {
@@ -142,7 +142,7 @@ func (a *Auction) words(refusals []NodeRefusal) string {
 	for _, r := range refusals {
 		add(r.Refusal.Reason, a.nameOf(r.Node))
 	}
-	for _, n := range a.lot.NotAsked {
+	for _, n := range notAsked {
 		add(n.Reason, label(n.Node, n.NodeName))
 	}
 	if len(reasons) == 0 {

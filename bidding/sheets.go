@@ -86,6 +86,20 @@ func (k *Sheets) Latest(job string, life int64, slot int) (api.Sheet, bool) {
 	return s, ok
 }
 
+// Of lists the sheets about a slot, newest first. Their lists are shared: not to be
+// changed.
+func (k *Sheets) Of(job string, life int64, slot int) []api.Sheet {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	var out []api.Sheet
+	for _, id := range slices.Backward(k.order) {
+		if s := k.byID[id]; s.Job == job && s.Life == life && slices.Contains(s.Slots, slot) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
 // About is s with nothing of other slots than one: small enough for a message
 // however many slots the auction was about.
 func About(s api.Sheet, slot int) api.Sheet {

@@ -22,24 +22,31 @@ type Candidate struct {
 	Name     string
 	Alive    bool
 	State    string // of [api.NodeStatus]; only "ready" is asked
+	Cordoned bool   // takes no new tasks
 	Drivers  []string
+	Allow    []string // what its owner allows tasks beyond their confinement
 	Capacity api.Resources
 	Free     api.Resources // may be seconds old
 	Tasks    int
 }
 
 // Shortlist chooses whom to ask. Left out, each with a reason in words, are nodes
-// that cannot take a task whatever they bid: dead, not ready, without the driver,
-// or smaller in all than one task. All others are asked while they are few. When
+// that cannot take a task whatever they bid: dead, not ready, cordoned, without the driver or
+// leave for what the job asks of them, or smaller in all than one task. All others are asked while they are few. When
 // they are many the best by gossip are, best first: at least Few, and as many more
 // as it takes until their gossiped room is twice what the slots need; and then
 // Strangers of the rest. Gossiped figures are old: they shorten the list and
 // decide nothing. Equals are in an order that rnd makes, a source of numbers in
 // [0,1).
 func Shortlist(call Call, all []Candidate, rnd func() float64) (ask []Candidate, notAsked []api.NotAsked) {
+	needs := call.Job.Access().Needs()
 	for _, c := range all {
-		if why := c.unfit(call.Job); why != "" {
-			notAsked = append(notAsked, api.NotAsked{Node: c.ID, NodeName: c.Name, Reason: why})
+		if why := c.unfit(call.Job, needs); why != "" {
+			notAsked = append(notAsked, c.notAsked(why))
+		} else if why := c.tooSmall(call.Job); why != "" {
+			small := c.notAsked(why)
+			small.Code = CodeNoRoom
+			notAsked = append(notAsked, small)
 		} else {
 			ask = append(ask, c)
 		}
@@ -69,13 +76,14 @@ func Shortlist(call Call, all []Candidate, rnd func() float64) (ask []Candidate,
 	shuffle(ask[n:], rnd)
 	n = min(len(ask), n+Strangers)
 	for _, c := range ask[n:] {
-		notAsked = append(notAsked, api.NotAsked{Node: c.ID, NodeName: c.Name, Reason: fmt.Sprintf("not among the %d best by gossip", n)})
+		notAsked = append(notAsked, c.notAsked(fmt.Sprintf("not among the %d best by gossip", n)))
 	}
 	return ask[:n], notAsked
 }
 
-// unfit is why c cannot take a task of job, or "".
-func (c Candidate) unfit(job api.Job) string {
+// unfit is why c cannot take a task of job, which needs to be allowed so much, or "".
+func (c Candidate) unfit(job api.Job, needs []string) string {
+	lacks := api.Lacks(needs, c.Allow)
 	switch {
 	case !c.Alive:
 		return string(api.NodeFailed)
@@ -83,14 +91,29 @@ func (c Candidate) unfit(job api.Job) string {
 		return "not ready"
 	case c.State != string(api.NodeReady):
 		return c.State
+	case c.Cordoned:
+		return "is cordoned"
 	case !slices.Contains(c.Drivers, job.Driver):
 		return "no driver " + job.Driver
+	case lacks != "":
+		return lacks
+	}
+	return ""
+}
+
+// tooSmall says so if a task of job could never run on c.
+func (c Candidate) tooSmall(job api.Job) string {
+	switch {
 	case job.Resources.Memory > c.Capacity.Memory:
 		return fmt.Sprintf("too small: %s of memory, %s needed", c.Capacity.Memory, job.Resources.Memory)
 	case job.Resources.CPUs > c.Capacity.CPUs:
 		return fmt.Sprintf("too small: %s cpus, %s needed", c.Capacity.CPUs, job.Resources.CPUs)
 	}
 	return ""
+}
+
+func (c Candidate) notAsked(why string) api.NotAsked {
+	return api.NotAsked{Node: c.ID, NodeName: c.Name, Reason: why, Free: c.Free, Capacity: c.Capacity}
 }
 
 // promise guesses how well c would bid: the terms "fit" and "siblings" of a bid,

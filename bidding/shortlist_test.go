@@ -3,6 +3,7 @@ package bidding_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 
 func candidate(i int, free api.Bytes) bidding.Candidate {
 	return bidding.Candidate{
-		ID: api.NodeID(fmt.Sprintf("n%03d", i)), Name: fmt.Sprintf("node%d", i), Alive: true, State: "ready", Drivers: []string{"process"},
+		ID: api.NodeID(fmt.Sprintf("n%03d", i)), Name: fmt.Sprintf("node%d", i), Alive: true, State: "ready", Drivers: []string{"process"}, Allow: []string{"privileged"},
 		Capacity: api.Resources{CPUs: 1000, Memory: 1 << 30}, Free: api.Resources{CPUs: 1000, Memory: free},
 	}
 }
@@ -26,21 +27,29 @@ func TestShortlistLeavesOutWhoCannot(t *testing.T) {
 	}{
 		{"failed", func(c *bidding.Candidate) { c.Alive = false }},
 		{"draining", func(c *bidding.Candidate) { c.State = "draining" }},
+		{"is cordoned", func(c *bidding.Candidate) { c.Cordoned = true }},
 		{"starting", func(c *bidding.Candidate) { c.State = "starting" }},
 		{"not ready", func(c *bidding.Candidate) { c.State = "" }},
 		{"no driver process", func(c *bidding.Candidate) { c.Drivers = []string{"docker"} }},
+		{"does not allow privileged (start it with --allow privileged)", func(c *bidding.Candidate) { c.Allow = []string{"devices"} }},
 		{"too small: 32MiB of memory, 64MiB needed", func(c *bidding.Candidate) { c.Capacity.Memory = 32 << 20 }},
 		{"too small: 0.1 cpus, 0.25 needed", func(c *bidding.Candidate) { c.Capacity.CPUs = 100 }},
 	}
 	for _, test := range tests {
 		full, bad := candidate(1, 0), candidate(2, 1<<30)
 		test.change(&bad)
-		ask, notAsked := bidding.Shortlist(call(process("web", api.Resources{CPUs: 250, Memory: 64 << 20}), 0), []bidding.Candidate{full, bad}, rand.Float64)
+		job := process("web", api.Resources{CPUs: 250, Memory: 64 << 20})
+		job.Privileged = true
+		ask, notAsked := bidding.Shortlist(call(job, 0), []bidding.Candidate{full, bad}, rand.Float64)
 		if len(ask) != 1 || ask[0].ID != full.ID || len(notAsked) != 1 {
 			t.Errorf("%s: asked %v and not %v; want the full one asked, since gossip does not decide", test.why, ask, notAsked)
 			continue
 		}
-		if want := (api.NotAsked{Node: bad.ID, NodeName: bad.Name, Reason: test.why}); notAsked[0] != want {
+		want := api.NotAsked{Node: bad.ID, NodeName: bad.Name, Reason: test.why, Free: bad.Free, Capacity: bad.Capacity}
+		if strings.HasPrefix(test.why, "too small") {
+			want.Code = bidding.CodeNoRoom
+		}
+		if notAsked[0] != want {
 			t.Errorf("got %+v, want %+v", notAsked[0], want)
 		}
 	}

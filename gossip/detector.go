@@ -28,7 +28,8 @@ type DetectorAction struct {
 // or goroutine of its own.
 //
 // A death is: a connection broke, the redial was refused, and a second living peer
-// was refused too. Where no other peer is alive, the refusal alone is enough. All
+// was refused too. Where no other peer is alive, or each of them refuses as well, the
+// refusal alone is enough: four of five that die at once leave nobody to confirm. All
 // else is left to Serf. One refused dial proves little: a firewall that answers
 // with a reset looks the same, and two nodes behind such links would move the same
 // work back and forth for ever. A verdict therefore also lapses after the time
@@ -56,6 +57,7 @@ type suspect struct {
 	boot    string
 	alive   bool // says Serf
 	link    linkState
+	refuses bool   // the last dial since the connection broke was refused
 	round   uint64 // answers to older rounds say nothing
 	tries   int
 	waiting int       // confirmations still out
@@ -160,12 +162,13 @@ func (d *Detector) Probed(id string, round uint64, r ProbeResult, now time.Time)
 	if p == nil || p.round != round || p.link != linkBroken {
 		return nil
 	}
-	if r != ProbeRefused {
+	p.refuses = r == ProbeRefused
+	if !p.refuses {
 		d.retry(p, now)
 		return nil
 	}
 	if d.alone(id) {
-		d.kill(p, "its port refuses, and no other peer is alive", now)
+		d.kill(p, "connection refused, as by every other peer, if there is one", now)
 		return nil
 	}
 	asked := d.helpers(id)
@@ -189,7 +192,7 @@ func (d *Detector) Confirmed(id, helper string, round uint64, r ProbeResult, now
 		return
 	}
 	if h := d.peers[helper]; r == ProbeRefused && h != nil && h.alive && h.link != linkDead {
-		d.kill(p, "its port refuses, says also "+helper, now)
+		d.kill(p, "connection refused, as another peer confirms", now)
 		return
 	}
 	p.waiting--
@@ -239,7 +242,7 @@ func (d *Detector) set(p *suspect, s linkState) {
 	if p.link == linkDead {
 		d.version++
 	}
-	p.link, p.tries, p.waiting, p.due = s, 0, 0, time.Time{}
+	p.link, p.refuses, p.tries, p.waiting, p.due = s, false, 0, 0, time.Time{}
 	p.round++
 }
 
@@ -262,10 +265,10 @@ func (d *Detector) retry(p *suspect, now time.Time) {
 	}
 }
 
-// alone says whether no peer but id is alive.
+// alone says whether no peer but id seems to be alive.
 func (d *Detector) alone(id string) bool {
 	for other, p := range d.peers {
-		if other != id && p.alive && p.link != linkDead {
+		if other != id && p.alive && p.link != linkDead && !p.refuses {
 			return false
 		}
 	}

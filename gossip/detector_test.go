@@ -2,7 +2,9 @@ package gossip_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,19 +101,66 @@ func TestDetectorAlone(t *testing.T) {
 	r.want("a", true, "no other peer is alive")
 }
 
-func TestDetectorWaitsForSerfWhenNobodyCanConfirm(t *testing.T) {
+// TestDetectorSeveralAtOnce lets several peers go at the same instant, and gives each
+// dial the answer that is said of it, over and over.
+func TestDetectorSeveralAtOnce(t *testing.T) {
+	const refused, open, unclear = gossip.ProbeRefused, gossip.ProbeOpen, gossip.ProbeUnclear
+	for _, tt := range []struct {
+		what  string
+		ports map[string]gossip.ProbeResult // of those that go; the others stay, and confirm nothing
+		dead  string
+	}{
+		{"all four of five die", map[string]gossip.ProbeResult{"a": refused, "b": refused, "c": refused, "d": refused}, "a b c d"},
+		{"three die, and one cannot be told", map[string]gossip.ProbeResult{"a": refused, "b": refused, "c": refused, "d": unclear}, ""},
+		{"three die, and one is open", map[string]gossip.ProbeResult{"a": refused, "b": refused, "c": refused, "d": open}, ""},
+		{"three die, and the fourth does not confirm", map[string]gossip.ProbeResult{"a": refused, "b": refused, "c": refused}, ""},
+		{"all are cut off", map[string]gossip.ProbeResult{"a": unclear, "b": unclear, "c": unclear, "d": unclear}, ""},
+	} {
+		r := newDetectorRig(t, "a", "b", "c", "d")
+		var acts []gossip.DetectorAction
+		for _, id := range slices.Sorted(maps.Keys(tt.ports)) {
+			acts = append(acts, r.d.Disconnected(id)...)
+		}
+		for range 60 {
+			var next []gossip.DetectorAction
+			for _, a := range acts {
+				if a.Helper == "" {
+					next = append(next, r.d.Probed(a.ID, a.Round, tt.ports[a.ID], r.now)...)
+				} else {
+					r.d.Confirmed(a.ID, a.Helper, a.Round, unclear, r.now)
+				}
+			}
+			r.wait(10 * time.Millisecond)
+			acts = append(next, r.acts...)
+		}
+		for _, id := range []string{"a", "b", "c", "d"} {
+			r.want(id, slices.Contains(strings.Fields(tt.dead), id), tt.what)
+		}
+	}
+}
+
+func TestDetectorConnectedAgainIsNotGone(t *testing.T) {
+	r := newDetectorRig(t, "a", "b")
+	r.lose("b")
+	r.acts = r.acts[:1]
+	r.d.Probed("b", r.acts[0].Round, gossip.ProbeRefused, r.now)
+	r.d.Connected("b")
+	r.lose("a")
+	r.answer(gossip.ProbeRefused)
+	r.want("a", false, "b refused once, and is back")
+}
+
+func TestDetectorAloneOnceSerfSaysSo(t *testing.T) {
 	r := newDetectorRig(t, "a", "b")
 	r.lose("a")
 	first := r.acts
 	r.lose("b")
-	r.acts = append(first, r.acts...)
-	r.answer(gossip.ProbeRefused)
-	r.want("a", false, "the only helper is lost too")
+	r.acts = first
 	for range 10 {
+		r.answer(gossip.ProbeRefused) // of b nothing is heard
 		r.wait(time.Second)
-		r.answer(gossip.ProbeRefused)
 	}
-	r.want("a", false, "still nobody to confirm")
+	r.want("a", false, "nobody to confirm")
 	r.members("a") // Serf says that b is gone
 	r.answer(gossip.ProbeRefused)
 	r.want("a", true, "alone now, and refused again")
@@ -189,15 +238,21 @@ func TestDetectorIgnoresOldAnswers(t *testing.T) {
 type detectorModel struct {
 	alive     map[string]string
 	connected map[string]bool
-	refused   map[string]uint64 // round in which a dial from here was refused
-	armed     map[string]bool   // a connection broke, and none came since
+	refused   map[refusal]bool // a dial from here was refused in that round
+	refuses   map[string]bool  // it was so since the last connection
+	armed     map[string]bool  // a connection broke, and none came since
 	deadAt    map[string]time.Time
+}
+
+type refusal struct {
+	id    string
+	round uint64
 }
 
 func TestDetectorNeverWithoutEvidence(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := gossip.NewDetector(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "pick") })
-		m := detectorModel{alive: map[string]string{}, connected: map[string]bool{}, refused: map[string]uint64{},
+		m := detectorModel{alive: map[string]string{}, connected: map[string]bool{}, refused: map[refusal]bool{}, refuses: map[string]bool{},
 			armed: map[string]bool{}, deadAt: map[string]time.Time{}}
 		now := detectorStart
 		var out []gossip.DetectorAction
@@ -226,7 +281,7 @@ func TestDetectorNeverWithoutEvidence(t *testing.T) {
 		others := func(id string) int {
 			n := 0
 			for o := range m.alive {
-				if o != id && !dead(o) {
+				if o != id && !dead(o) && !m.refuses[o] {
 					n++
 				}
 			}
@@ -246,7 +301,7 @@ func TestDetectorNeverWithoutEvidence(t *testing.T) {
 			"connected": func(t *rapid.T) {
 				id := id()
 				d.Connected(id)
-				m.connected[id], m.armed[id] = true, false
+				m.connected[id], m.armed[id], m.refuses[id] = true, false, false
 				check("connected", never)
 			},
 			"disconnected": func(t *rapid.T) {
@@ -273,7 +328,7 @@ func TestDetectorNeverWithoutEvidence(t *testing.T) {
 				result := rapid.SampledFrom([]gossip.ProbeResult{gossip.ProbeRefused, gossip.ProbeRefused, gossip.ProbeOpen, gossip.ProbeUnclear}).Draw(t, "result")
 				if a.Helper == "" {
 					if result == gossip.ProbeRefused {
-						m.refused[a.ID] = a.Round
+						m.refused[refusal{a.ID, a.Round}], m.refuses[a.ID] = true, true
 					}
 					lone := others(a.ID) == 0
 					out = append(out, d.Probed(a.ID, a.Round, result, now)...)
@@ -283,7 +338,7 @@ func TestDetectorNeverWithoutEvidence(t *testing.T) {
 				helper := m.alive[a.Helper] != "" && !dead(a.Helper)
 				d.Confirmed(a.ID, a.Helper, a.Round, result, now)
 				check("confirmed", func(id string) bool {
-					return id == a.ID && result == gossip.ProbeRefused && helper && m.refused[id] == a.Round
+					return id == a.ID && result == gossip.ProbeRefused && helper && m.refused[refusal{id, a.Round}]
 				})
 			},
 		})

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -92,8 +93,9 @@ type Membership struct {
 	version int               // counts the changes of members
 	leaving bool
 
-	bookMu sync.Mutex // guards book
+	bookMu sync.Mutex // guards the following
 	book   *peerBook
+	seeds  []string // addresses called besides those of the book
 }
 
 // NewMembership checks cfg. It binds nothing and starts nothing.
@@ -107,7 +109,7 @@ func NewMembership(cfg MembershipConfig) (*Membership, error) {
 	if cfg.OnChange == nil {
 		cfg.OnChange = func() {}
 	}
-	m := &Membership{cfg: cfg, log: cfg.Log, tags: maps.Clone(cfg.Tags), members: map[string]Member{},
+	m := &Membership{cfg: cfg, log: cfg.Log, tags: maps.Clone(cfg.Tags), members: map[string]Member{}, seeds: slices.Clone(cfg.Seeds),
 		book: &peerBook{peers: map[string]bookPeer{}}, dirty: make(chan struct{}, 1), tagsDue: make(chan struct{}, 1), callNow: make(chan struct{}, 1)}
 	if cfg.Host != nil {
 		m.watcher = newWatcher(cfg.Host, cfg.Dial, cfg.Log, m.newest, cfg.OnChange)

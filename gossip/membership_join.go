@@ -32,6 +32,7 @@ const (
 	joinDial  = 3 * time.Second
 	joinLimit = 9 * time.Second
 	callLimit = 16 // addresses called at once
+	maxSeeds  = 64 // addresses called that are not in the book; the newest count
 )
 
 // Join makes one attempt to enter the cluster through any of addrs
@@ -135,6 +136,12 @@ func (m *Membership) exchange(ctx context.Context, addr netip.AddrPort) error {
 }
 
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$`)
+
+// CheckAddress says what is wrong with addr as the gossip address of a node.
+func CheckAddress(addr string) error {
+	_, err := gossipTarget(addr)
+	return err
+}
 
 // gossipTarget turns what a user writes into host:port.
 func gossipTarget(addr string) (string, error) {
@@ -249,6 +256,21 @@ func (m *Membership) callKnown(ctx context.Context) {
 			timer.Reset(max(time.Until(next), 10*time.Millisecond))
 		}
 	}
+}
+
+// Call has addresses called now and for as long as nobody alive is known there,
+// besides those of the book, which gets whoever answers.
+func (m *Membership) Call(addrs []string) {
+	m.bookMu.Lock()
+	seeds := slices.Clone(m.seeds)
+	for _, addr := range addrs {
+		if !slices.Contains(seeds, addr) {
+			seeds = append(seeds, addr)
+		}
+	}
+	m.seeds = seeds[max(0, len(seeds)-maxSeeds):]
+	m.bookMu.Unlock()
+	wakeUp(m.callNow)
 }
 
 func (m *Membership) keepBook(newest map[string]Member) {

@@ -200,8 +200,9 @@ func (m *Membership) missing(newest map[string]Member) []string {
 			missing = append(missing, p.Addr.String())
 		}
 	}
+	seeds := m.seeds
 	m.bookMu.Unlock()
-	for _, seed := range m.cfg.Seeds {
+	for _, seed := range seeds {
 		if target, err := gossipTarget(seed); err == nil {
 			missing = append(missing, target)
 		}

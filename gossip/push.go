@@ -50,6 +50,26 @@ func (r *Replica) Replicate(ctx context.Context, disks int, recs ...Record) (Ack
 	if err != nil {
 		return Ack{}, err
 	}
+	return r.count(ctx, disks, recs, wait)
+}
+
+// Confirm is Replicate for what the table has already under keys: it spreads it
+// again and says on how many disks it is.
+func (r *Replica) Confirm(ctx context.Context, disks int, keys ...string) (Ack, error) {
+	var recs []Record
+	for _, key := range keys {
+		rec, ok := r.Get(key)
+		if !ok {
+			return Ack{}, fmt.Errorf("confirm %s: %w", key, ErrNotKept)
+		}
+		recs = append(recs, rec)
+	}
+	return r.count(ctx, disks, recs, r.store.Flush)
+}
+
+// count pushes records that are in the table to others until they are on so many
+// disks; wait returns when they are on this node's.
+func (r *Replica) count(ctx context.Context, disks int, recs []Record, wait func(context.Context) error) (Ack, error) {
 	peers := r.alive()
 	at := len(peers) // how many are asked at once
 	if at > r.cfg.Few {

@@ -40,6 +40,9 @@ type ReplicaConfig struct {
 	OnChange func(changed []Record, dropped []string)
 	// OnAside is told of a file of records set aside. It must not block.
 	OnAside func(a Aside)
+	// OnSync is told of each sync that this node began, how long it took, and why it
+	// failed if it did. It must not block. nil: nobody.
+	OnSync func(took time.Duration, err error)
 
 	Retention time.Duration    // of tombstones; default DefaultRetention
 	SyncEvery time.Duration    // between two syncs with a random peer; default 2 s

@@ -58,7 +58,12 @@ func (r *Replica) SyncNow(ctx context.Context, id peer.ID) error {
 	case <-ctx.Done():
 		return fmt.Errorf("sync with %s: %w", id, context.Cause(ctx))
 	}
-	if err := r.syncWith(ctx, id); err != nil {
+	began := time.Now()
+	err := r.syncWith(ctx, id)
+	if r.cfg.OnSync != nil {
+		r.cfg.OnSync(time.Since(began), err)
+	}
+	if err != nil {
 		r.setBehind(id, true)
 		return fmt.Errorf("sync with %s: %w", id, err)
 	}

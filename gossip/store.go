@@ -116,7 +116,25 @@ func (s *Store) open() error {
 		},
 	})
 	s.db = db
-	return err
+	if err != nil {
+		return err
+	}
+	return s.checkWhole()
+}
+
+// checkWhole fails if the file is shorter than it says: bolt would find out only when
+// it comes to what is missing.
+func (s *Store) checkWhole() error {
+	info, err := s.file.Stat()
+	if err != nil {
+		return err
+	}
+	return s.db.View(func(tx *bolt.Tx) error {
+		if info.Size() < tx.Size() {
+			return ErrCorrupt
+		}
+		return nil
+	})
 }
 
 // guard turns a panic about the file (bolt panics on what it cannot make sense

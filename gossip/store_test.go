@@ -109,6 +109,34 @@ func TestStoreInUse(t *testing.T) {
 	}
 }
 
+// TestStoreCutWhereNothingIs cuts off a part of the file that has nothing in it any
+// more: what is left can be read, and is still not the file that was written.
+func TestStoreCutWhereNothingIs(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "table.db")
+	s, _, _ := storeOpen(t, path)
+	storeRun(t, s)
+	gone := gossip.Batch{}
+	for _, r := range tblMany(2000) {
+		gone.Delete = append(gone.Delete, r.Key)
+	}
+	for _, b := range []gossip.Batch{{Put: tblMany(2000)}, gone, {Put: tblMany(1)}, {Put: tblMany(2)}} {
+		if err := s.Commit(b)(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Close()
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, whole[:len(whole)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := gossip.OpenStore(path, storeLog(t)); !errors.Is(err, gossip.ErrCorrupt) {
+		t.Errorf("open: %v, want ErrCorrupt", err)
+	}
+}
+
 func TestStoreDamaged(t *testing.T) {
 	whole := func(t *testing.T, path string) []byte {
 		s, _, _ := storeOpen(t, path)

@@ -56,15 +56,15 @@ func (p *Peer) ledger() (bidding.Ledger, int) {
 func (p *Peer) bidder(j api.Job, life int64, hash string, slots []int, now time.Time) bidding.Bidder {
 	ledger, _ := p.ledger()
 	b := bidding.Bidder{
-		ID: p.id, Name: p.cfg.Name, Drivers: map[string]string{}, Zone: p.cfg.Labels["zone"],
-		MaxStarts: maxStarts(), Ledger: ledger, Old: map[int]uint64{},
+		ID: p.id, Name: p.cfg.Name, Drivers: map[string]string{}, Zone: p.zone(),
+		Allow: p.cfg.Allow, MaxStarts: maxStarts(), Ledger: ledger, Old: map[int]uint64{},
 	}
 	for name := range p.drivers {
 		b.Drivers[name] = p.usable[name]
 	}
 	for _, of := range p.index.slots {
 		for _, a := range of {
-			if a.Owner() == p.id && a.State.Live() && a.State != api.Running {
+			if a.Owner() == p.id && a.State.Live() && a.State != api.Running && !a.waits() {
 				b.Starting++
 			}
 		}
@@ -77,6 +77,9 @@ func (p *Peer) bidder(j api.Job, life int64, hash string, slots []int, now time.
 				Reason: fmt.Sprintf("%s failed here %s ago, sits out for %s more", f.what, now.Sub(f.at).Round(time.Second), left.Round(time.Second)),
 			}
 		}
+	}
+	if m := p.index.members[p.id]; m != nil && m.Cordoned {
+		b.Closed = &api.Refusal{Code: "cordoned", Retry: "never", Reason: "is cordoned"}
 	}
 	if st := p.state(); st == StateDraining || st == StateLeaving {
 		b.Closed = &api.Refusal{Code: "draining", Retry: "never", Reason: "is " + st}
@@ -105,6 +108,7 @@ func (p *Peer) bid(_ context.Context, _ api.NodeID, call bidding.Call) bidding.B
 	b := p.bidder(call.Job, call.Life, call.TemplateHash, call.Slots, time.Now())
 	p.mu.Unlock()
 	b.HasImage = here
+	p.metrics.bids.Inc()
 	return bidding.MakeBid(call, b)
 }
 
@@ -124,6 +128,7 @@ func (p *Peer) award(ctx context.Context, from api.NodeID, aw bidding.Award) bid
 		p.accepting.Unlock()
 		p.storeAccepted(ctx, recs)
 	}
+	p.metrics.awarded(refusals)
 	if r, ok := p.replica.Get(jobRec.Key); ok {
 		ans.Job = encodeRecord(r)
 	}
@@ -243,7 +248,7 @@ func (p *Peer) accept(from api.NodeID, aw bidding.Award, jobRec gossip.Record, r
 		}
 		a := &Assignment{
 			State: api.Accepted, Hash: j.Hash, Failures: s.Failures, StopFirst: v.StopFirst, Auction: aw.Auction, Auctioneer: from,
-			Reason: s.Reason, AcceptedAt: now, Key: k,
+			Because: s.Reason, Won: cut(s.Won, 100), Reason: s.Reason, AcceptedAt: now, Key: k,
 			Stamp: gossip.Stamp{Major: s.Epoch, Mid: string(p.id), Minor: 1, Writer: p.writer()},
 		}
 		r, err := a.record(now)

@@ -270,7 +270,7 @@ func service(name string, replicas int) api.Job {
 // submit has n create a job, and expects it to run from then on.
 func (c *cluster) submit(n *node, j api.Job) api.Job {
 	c.t.Helper()
-	w, err := n.agent.Submit(c.t.Context(), j)
+	w, err := n.agent.Submit(c.t.Context(), j, api.WriteOptions{})
 	if err != nil {
 		c.t.Fatalf("submit %s to %s: %v", j.Name, n.name, err)
 	}

@@ -1,7 +1,9 @@
 package peer_test
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -55,6 +57,31 @@ func TestClusterDrain(t *testing.T) {
 		}
 		c.settle(30*time.Second, c.nodes...)
 		c.noStarts(time.Minute, "after it was resumed")
+	})
+}
+
+// Drains, cordons and resumes of one node at the same time, asked of several, are all
+// done in some order; the last resume undoes whatever there is.
+func TestClusterDrainAndResumeAtOnce(t *testing.T) {
+	inCluster(t, 3, eightCPUs, func(t *testing.T, c *cluster) {
+		victim := c.nodes[0]
+		var asked sync.WaitGroup
+		for i := range 60 {
+			asked.Go(func() {
+				a := c.nodes[i%3].agent
+				do := []func(context.Context, string) (api.Node, error){a.DrainNode, a.ResumeNode, a.CordonNode, a.ResumeNode}[i%4]
+				if _, err := do(t.Context(), victim.name); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		asked.Wait()
+		for _, do := range []func(context.Context, string) (api.Node, error){victim.agent.CordonNode, victim.agent.DrainNode, victim.agent.ResumeNode} {
+			if _, err := do(t.Context(), "self"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.within(10*time.Second, "all see it ready", c.seen(victim, func(n api.Node) bool { return n.Status == api.NodeReady && !n.Cordoned }))
 	})
 }
 

@@ -25,7 +25,7 @@ func TestClusterUpdateRolls(t *testing.T) {
 		c.submit(c.nodes[0], service("web", 6))
 		c.settle(30*time.Second, c.nodes...)
 		begun := c.now()
-		c.did(c.nodes[1].agent.Restart(t.Context(), "web"))
+		c.did(c.nodes[1].agent.Restart(t.Context(), "web", api.WriteOptions{}))
 		updated := func() string {
 			j, err := c.nodes[2].agent.Job(t.Context(), "web")
 			if err != nil {
@@ -209,7 +209,7 @@ func TestClusterFailingTask(t *testing.T) {
 		if len(on) < 3 {
 			t.Errorf("it was tried on %v only", sorted(on))
 		}
-		c.did(c.nodes[1].agent.Remove(t.Context(), "broken"))
+		c.did(c.nodes[1].agent.Remove(t.Context(), "broken", api.WriteOptions{}))
 		c.submit(c.nodes[0], service("picky", 1))
 		took := c.settle(2*time.Minute, c.nodes...)
 		t.Logf("picky found its node after %v: %v", took, c.starts(time.Now().Add(-took-time.Second)))
@@ -225,7 +225,22 @@ func TestClusterRestartInPlace(t *testing.T) {
 		n := c.pick(func(n *node) bool { return runs("web", n) > 0 })
 		h := n.containers()[0]
 		n.engine.Kill(h.ID, 1)
+		time.Sleep(500 * time.Millisecond)
+		for _, at := range c.nodes {
+			task, err := at.agent.Task(t.Context(), h.Labels.Task().String())
+			if err != nil || task.State != api.Starting || task.PID != 0 || task.Restarts != 0 || task.FinishedAt == nil || !strings.HasSuffix(task.Reason, ", restarts in 1s (1 of 3)") {
+				t.Errorf("half a second after its end, %s says of it: %+v, %v", at.name, task, err)
+			}
+			job, err := at.agent.Job(t.Context(), "web")
+			if err != nil || job.Status.State != api.JobDegraded || job.Status.Running != 2 || job.Status.Reason != h.Labels.Task().Slot()+": "+task.Reason {
+				t.Errorf("and of the job: %+v, %v", job.Status, err)
+			}
+		}
 		c.settle(10*time.Second, c.nodes...)
+		task, err := n.agent.Task(t.Context(), h.Labels.Task().String())
+		if err != nil || task.State != api.Running || task.Restarts != 1 || task.FinishedAt != nil || !strings.HasPrefix(task.Reason, "restarted in place: ") {
+			t.Errorf("then it says: %+v, %v", task, err)
+		}
 		if got := c.starts(begun); len(got) != 1 || !strings.HasPrefix(got[0], h.Labels.Task().String()+" on "+n.name) {
 			t.Errorf("started were %v, want %s on %s", got, h.Labels.Task(), n.name)
 		}
@@ -242,7 +257,7 @@ func TestClusterScaleStopRestart(t *testing.T) {
 		})
 		id := zero.containers()[0].ID
 		for i, count := range []int{1, 3, 0, 2, 3} {
-			if _, err := c.nodes[i].agent.Scale(t.Context(), "web", count); err != nil {
+			if _, err := c.nodes[i].agent.Scale(t.Context(), "web", count, api.WriteOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			c.want["web"] = count
@@ -252,7 +267,7 @@ func TestClusterScaleStopRestart(t *testing.T) {
 				t.Errorf("scaling to %d restarted slot 0", count)
 			}
 		}
-		c.did(c.nodes[1].agent.Stop(t.Context(), "web"))
+		c.did(c.nodes[1].agent.Stop(t.Context(), "web", api.WriteOptions{}))
 		c.want["web"] = 0
 		c.within(30*time.Second, "stopped", func() string {
 			if got := runs("web", c.nodes...); got > 0 {
@@ -261,7 +276,7 @@ func TestClusterScaleStopRestart(t *testing.T) {
 			return ""
 		})
 		c.noStarts(10*time.Minute, "while stopped")
-		c.did(c.nodes[2].agent.Restart(t.Context(), "web"))
+		c.did(c.nodes[2].agent.Restart(t.Context(), "web", api.WriteOptions{}))
 		c.want["web"] = 3
 		took := c.settle(30*time.Second, c.nodes...)
 		t.Logf("running again after %v", took)

@@ -180,7 +180,7 @@ func TestClusterPowerCut(t *testing.T) {
 		c.submit(c.nodes[1], service("old", 3))
 		c.settle(10*time.Second, c.nodes...)
 		c.submit(c.nodes[2], service("late", 2)) // on three disks, and perhaps not yet placed
-		c.did(c.nodes[3].agent.Remove(t.Context(), "old"))
+		c.did(c.nodes[3].agent.Remove(t.Context(), "old", api.WriteOptions{}))
 		delete(c.want, "old")
 		c.crash(c.nodes...)
 		c.twice = true // who is up does not see everybody

@@ -22,7 +22,7 @@ func TestClusterOvercommit(t *testing.T) {
 		var submits sync.WaitGroup
 		for i := range 20 {
 			submits.Go(func() {
-				if _, err := nodes[i%4].agent.Submit(t.Context(), service(fmt.Sprintf("job%02d", i), 1)); err != nil {
+				if _, err := nodes[i%4].agent.Submit(t.Context(), service(fmt.Sprintf("job%02d", i), 1), api.WriteOptions{}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -41,13 +41,13 @@ func TestClusterOvercommit(t *testing.T) {
 			if task.Reason == "" || task.Auction == "" {
 				t.Errorf("%s is pending for %q, with sheet %q; want both", task.ID, task.Reason, task.Auction)
 			}
-			if sheet, err := nodes[2].agent.Auction(t.Context(), task.ID); err != nil || len(sheet.Bids) != 4 {
+			if sheet, err := nodes[2].agent.Auction(t.Context(), task.ID, 0); err != nil || len(sheet.Bids) != 4 {
 				t.Errorf("the sheet of %s: %d bids, %v; want 4", task.ID, len(sheet.Bids), err)
 			}
 		}
 		for i, n := range nodes[:3] {
 			gone := n.containers()[0].Labels.Job
-			c.did(nodes[i+1].agent.Remove(t.Context(), gone))
+			c.did(nodes[i+1].agent.Remove(t.Context(), gone, api.WriteOptions{}))
 		}
 		took := c.within(15*time.Second, "three of the others start", func() string {
 			if why := c.exactly(12, nodes)(); why != "" {

@@ -47,9 +47,11 @@ type node struct {
 	path   string
 	id     api.NodeID
 	room   api.Resources
+	labels map[string]string // its agents are started with
 	engine *fake.Driver
-	agent  *agent        // nil while there is none
-	old    chan struct{} // closed when the agent before has ended
+	agent  *agent                                                              // nil while there is none
+	old    chan struct{}                                                       // closed when the agent before has ended
+	move   func(context.Context, peer.Secret, api.Joining) (api.Joined, error) // of the program; nil if it has none
 }
 
 // agent is one run of the program on a node.
@@ -152,8 +154,8 @@ func (n *node) open(fresh bool) (*agent, error) {
 	a := &agent{node: n, host: &muffled{Host: h}, driver: &handle{Driver: n.engine}, dir: dir, done: make(chan struct{})}
 	a.Peer, err = peer.New(peer.Config{
 		Dir: dir, Secret: n.c.secret, Name: n.name, Advertise: nd.Addr(), GossipPort: memnet.GossipPort, PeerPort: memnet.PeerPort,
-		Profile: gossip.ProfileLAN, Drivers: []runtime.Driver{a.driver}, Capacity: n.room, Version: api.Version{Version: "test"},
-		Seeds: seeds, Fresh: fresh, Log: clusterLog(n.c.t), Host: a.host, Transport: tr, Dial: nd.Dial,
+		Profile: gossip.ProfileLAN, Drivers: []runtime.Driver{a.driver}, Capacity: n.room, Labels: n.labels, Version: api.Version{Version: "test"},
+		Seeds: seeds, Fresh: fresh, Move: n.move, Log: clusterLog(n.c.t), Host: a.host, Transport: tr, Dial: nd.Dial,
 	})
 	if err != nil {
 		return nil, err

@@ -17,8 +17,8 @@ import (
 	"github.com/libp2p/go-msgio"
 
 	"github.com/exitae337/orchestergo/api"
-	"github.com/exitae337/orchestergo/bidding"
 	"github.com/exitae337/orchestergo/gossip"
+	"github.com/exitae337/orchestergo/runtime"
 )
 
 // Any node serves any node's data over one protocol: a question, then answers
@@ -26,9 +26,10 @@ import (
 const (
 	dataProtocol protocol.ID = "/orch/data/1"
 	maxFrame                 = 1 << 20
-	dataWait                 = 2 * time.Second // for the first answer
-	clockEvery               = time.Minute     // between two looks at others' clocks
-	clockPeers               = 5               // whose clocks are looked at
+	dataWait                 = 2 * time.Second  // for an answer, and between two
+	followWait               = 15 * time.Second // between two, when lines are followed: a busy machine is no dead one
+	clockEvery               = time.Minute      // between two looks at others' clocks
+	clockPeers               = 5                // whose clocks are looked at
 )
 
 // question is what one node asks another.
@@ -47,8 +48,19 @@ type question struct {
 	For time.Duration `json:"for,omitempty"`
 	// On is what to turn on or off.
 	On bool `json:"on,omitempty"`
+	// Labels is what the asked node is given.
+	Labels api.LabelChange `json:"labels,omitempty"`
 	// Boot is the asking node's.
 	Boot string `json:"boot,omitempty"`
+}
+
+// patience is how long the first and every next answer may take. An engine with
+// many containers needs its time to list them.
+func (q question) patience() time.Duration {
+	if q.Op == "containers" {
+		return engineWait + dataWait
+	}
+	return dataWait
 }
 
 // answer is one frame back.
@@ -60,6 +72,13 @@ type answer struct {
 	Pending map[int]pending `json:"pending,omitempty"`
 	On      bool            `json:"on,omitempty"`
 	Time    int64           `json:"time,omitempty"` // unix ms
+	Held    []api.Container `json:"held,omitempty"`
+	Digest  *api.Digest     `json:"digest,omitempty"`
+
+	Auctions []heldAuction `json:"auctions,omitempty"`
+	Task     *api.Task     `json:"task,omitempty"`
+
+	Labels map[string]string `json:"labels,omitempty"` // of the node that answers
 }
 
 // pending is what a coordinator says of a slot that nobody has.
@@ -156,21 +175,24 @@ func (p *Peer) reply(ctx context.Context, q question, send func(answer) error) a
 	case "release":
 		p.obeyRelease(SlotKey{Job: q.Job, Life: q.Life, Slot: q.Slot}, q.Epoch, q.Stamp)
 		return answer{}
-	case "drain":
-		return answer{Error: asAPIError(p.setDraining(ctx, q.On))}
+	case "restart":
+		return p.restartOwn(ctx, SlotKey{Job: q.Job, Life: q.Life, Slot: q.Slot}, q.Epoch)
+	case "drain", "cordon", "label":
+		return p.obey(ctx, q)
+	case "digest":
+		return answer{Digest: p.ownDigest()}
+	case "containers":
+		return answer{Error: asAPIError(p.ownContainers(ctx, func(some []api.Container) error { return send(answer{Held: some}) }))}
 	case "on":
 		return answer{On: p.onIt(q.Job, q.Life)}
 	case "pending":
 		return answer{Pending: p.pendingOf(q.Job, q.Life)}
 	case "sheet":
-		if s, ok := p.auctioneer.Sheets().Get(q.ID); ok {
-			s = bidding.About(s, q.Slot) // the whole of a huge job's would not fit a frame
-			return answer{Sheet: &s}
-		}
-		return answer{Error: api.Errorf(api.AuctionExpired, "node %s no longer has the sheet of auction %s", p.cfg.Name, q.ID)}
+		return p.serveSheet(q)
+	case "auctions":
+		return p.serveAuctions(q)
 	case "logs":
-		err := p.localLogs(ctx, q, func(l api.LogLine) error { return send(answer{Line: &l}) })
-		return answer{Error: asAPIError(err)}
+		return answer{Error: asAPIError(p.serveLogs(ctx, q, send))}
 	}
 	return answer{Error: api.Errorf(api.BadRequest, "node %s does not know the question %.40q", p.cfg.Name, q.Op)}
 }
@@ -183,6 +205,8 @@ func asAPIError(err error) *api.Error {
 		return nil
 	case errors.As(err, &known):
 		return known
+	case errors.Is(err, runtime.ErrNotFound): // not there yet, or no longer: no fault
+		return api.Errorf(api.TaskNotFound, "%v", err)
 	}
 	return api.Errorf(api.Internal, "%v", err)
 }
@@ -201,7 +225,7 @@ func (p *Peer) ask(ctx context.Context, to peer.ID, q question, each func(answer
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	timeout := time.AfterFunc(dataWait, cancel)
+	timeout := time.AfterFunc(q.patience(), cancel)
 	defer timeout.Stop()
 	s, err := p.host.NewStream(network.WithNoDial(ctx, "gossip keeps the connections"), to, dataProtocol)
 	if err != nil {
@@ -219,13 +243,9 @@ func (p *Peer) ask(ctx context.Context, to peer.ID, q question, each func(answer
 	r := msgio.NewVarintReaderSize(s, maxFrame)
 	for {
 		msg, err := r.ReadMsg()
+		timeout.Stop() // whoever takes the answer may take his time
 		if err != nil {
 			return unreachable(err)
-		}
-		if q.Logs.Follow {
-			timeout.Stop() // a quiet task is no dead node; its connection tells
-		} else {
-			timeout.Reset(dataWait)
 		}
 		var a answer
 		err = json.Unmarshal(msg, &a)
@@ -238,6 +258,11 @@ func (p *Peer) ask(ctx context.Context, to peer.ID, q question, each func(answer
 		}
 		if err := each(a); err != nil || a.Last {
 			return err
+		}
+		if q.Logs.Follow {
+			timeout.Reset(followWait)
+		} else {
+			timeout.Reset(dataWait)
 		}
 	}
 }

@@ -30,10 +30,17 @@
 //
 // Pure: records.go and index.go (the table decoded), world.go and plan.go (what
 // should be auctioned), local.go (what this node should do about its own tasks).
-// The node: identity.go, host.go, peer.go (composed, run, stopped), loop.go (look
-// and act), view.go (who is here). The market: award.go (as bidder), market.go (as
-// auctioneer), release.go. Tasks: ops.go, reap.go, drain.go. Requests: write.go,
-// read.go, nodes.go (api.Service), data.go (nodes asking each other).
+// The node: identity.go, host.go, peer.go (composed, run, stopped), loop.go
+// (look and act), view.go (who is here). The market: award.go (as bidder),
+// market.go (as auctioneer), release.go. Tasks: ops.go, reap.go,
+// leave.go. What a node is told to say of itself (drain, cordon, labels): amend.go.
+// Requests: write.go with change.go (conditions, versions, disks), keys.go,
+// generations.go, dryrun.go, read.go, nodes.go, logs.go with logs_source.go and
+// logs_merge.go, explain.go (api.Service), history.go (attempts that are over),
+// data.go and inspect.go (nodes asking each other). What is told: events.go and
+// events_nodes.go (pure: what changed between two views), sights.go and eventlog.go
+// (seen and kept), pulse.go, revision.go and waitjob.go (who waits for a change),
+// metrics.go and gauges.go.
 //
 // # Invariants
 //

@@ -25,7 +25,8 @@ import (
 // ErrDirInUse is returned by OpenDir for a directory that a live agent holds.
 var ErrDirInUse = errors.New("data directory in use")
 
-const tokenPrefix = "orch-join-1-"
+// JoinPrefix is what every join token begins with.
+const JoinPrefix = "orch-join-1-"
 
 // Dir is a node's data directory: its key, the cluster's secret, the table and
 // what its tasks leave. Exactly one agent holds it at a time.
@@ -148,6 +149,17 @@ func (d *Dir) Forget() error {
 	return nil
 }
 
+// Blank says whether no node ever worked here since the directory was made, or
+// made to forget: there is no table, and nobody to call.
+func (d *Dir) Blank() bool {
+	for _, name := range []string{"table.db", "peers.json"} {
+		if _, err := os.Lstat(filepath.Join(d.Path, name)); !errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+	}
+	return true
+}
+
 // writeFile writes all or nothing, for the owner's eyes only.
 func writeFile(path string, b []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
@@ -159,7 +171,14 @@ func writeFile(path string, b []byte) error {
 	if err := errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
 		return err
 	}
-	return os.Rename(tmp.Name(), path)
+	if err := os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close()) // else a power cut may undo the renaming
 }
 
 // Secret is what all nodes of a cluster share. All keys come from it.
@@ -175,9 +194,9 @@ func NewSecret() Secret {
 // ParseToken reads a join token, and tells a mistyped one by its check sum.
 func ParseToken(token string) (Secret, error) {
 	var s Secret
-	b, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, tokenPrefix))
-	if !strings.HasPrefix(token, tokenPrefix) || err != nil || len(b) != len(s)+4 {
-		return s, errors.New("this is no join token (they begin with " + tokenPrefix + "; orch token prints it on a node of the cluster)")
+	b, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(token, JoinPrefix))
+	if !strings.HasPrefix(token, JoinPrefix) || err != nil || len(b) != len(s)+4 {
+		return s, errors.New("this is no join token (they begin with " + JoinPrefix + "; orch token prints it on a node of the cluster)")
 	}
 	copy(s[:], b)
 	if sum := sha256.Sum256(s[:]); string(sum[:4]) != string(b[len(s):]) {
@@ -189,7 +208,7 @@ func ParseToken(token string) (Secret, error) {
 // Token is the text that lets a machine into the cluster.
 func (s Secret) Token() string {
 	sum := sha256.Sum256(s[:])
-	return tokenPrefix + base64.RawURLEncoding.EncodeToString(append(s[:], sum[:4]...))
+	return JoinPrefix + base64.RawURLEncoding.EncodeToString(append(s[:], sum[:4]...))
 }
 
 // derive makes a key for one purpose; nothing leads back from it to the secret.

@@ -148,6 +148,24 @@ func TestDir(t *testing.T) {
 	}
 }
 
+func TestBlankDir(t *testing.T) {
+	d := openDir(t, t.TempDir())
+	if !d.Blank() {
+		t.Error("a new directory is not blank")
+	}
+	for _, name := range []string{"table.db", "peers.json"} {
+		if err := os.WriteFile(filepath.Join(d.Path, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if d.Blank() {
+			t.Errorf("a directory with %s is blank", name)
+		}
+		if err := d.Forget(); err != nil || !d.Blank() {
+			t.Errorf("made to forget, it is not blank (%v)", err)
+		}
+	}
+}
+
 func TestDirSecret(t *testing.T) {
 	path := t.TempDir()
 	if s, ok, err := peer.ReadSecret(path); ok || err != nil || s != (peer.Secret{}) {

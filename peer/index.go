@@ -13,18 +13,20 @@ import (
 // index is the table decoded. It follows the replica record by record; applying
 // a record twice, or an old one late, changes nothing.
 type index struct {
-	jobs    map[string]*JobRecord
-	slots   map[string]map[SlotKey]*Assignment // by job name, all lives that the table keeps
-	members map[api.NodeID]*MemberRecord
-	log     logrus.FieldLogger
+	jobs        map[string]*JobRecord
+	slots       map[string]map[SlotKey]*Assignment // by job name, all lives that the table keeps
+	members     map[api.NodeID]*MemberRecord
+	generations generations
+	log         logrus.FieldLogger
 }
 
 func newIndex(log logrus.FieldLogger) *index {
 	return &index{
-		jobs:    map[string]*JobRecord{},
-		slots:   map[string]map[SlotKey]*Assignment{},
-		members: map[api.NodeID]*MemberRecord{},
-		log:     log,
+		jobs:        map[string]*JobRecord{},
+		slots:       map[string]map[SlotKey]*Assignment{},
+		members:     map[api.NodeID]*MemberRecord{},
+		generations: generations{of: map[string][]version{}},
+		log:         log,
 	}
 }
 
@@ -41,6 +43,7 @@ func (x *index) apply(r gossip.Record) (news bool) {
 		var j *JobRecord
 		if j, err = decodeJob(r); err == nil {
 			x.tellConflict(x.jobs[name], j)
+			x.generations.add(x.jobs[name], j)
 			x.jobs[name], news = j, true
 		}
 	case strings.HasPrefix(r.Key, "a/"):
@@ -65,14 +68,26 @@ func (x *index) apply(r gossip.Record) (news bool) {
 // tellConflict says aloud that a write was lost to another made beside it, as when
 // both sides of a partition change a job: everyone ends up with the same one.
 func (x *index) tellConflict(lost, won *JobRecord) {
-	if lost == nil || lost.Removed {
-		return
-	}
-	beside := lost.Life() == won.Life() && lost.Version() == won.Version() && !won.Removed
-	if beside || lost.Life() < won.Life() {
+	if conflicting(lost, won) {
 		x.log.WithField("job", won.Spec.Name).WithField("lost", lost.Stamp.Writer).WithField("won", won.Stamp.Writer).
 			Warn("job.conflict: two writes were made beside each other; one of them is void")
 	}
+}
+
+// entry is what the index has under one key of the table, if it is a job or a slot.
+type entry struct {
+	job  *JobRecord
+	slot *Assignment
+}
+
+func (x *index) entry(key string) entry {
+	if name, ok := strings.CutPrefix(key, "j/"); ok {
+		return entry{job: x.jobs[name]}
+	}
+	if k, err := parseSlotKey(key); err == nil {
+		return entry{slot: x.slot(k)}
+	}
+	return entry{}
 }
 
 func (x *index) put(a *Assignment) bool {

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,9 +12,13 @@ import (
 	"github.com/exitae337/orchestergo/runtime"
 )
 
-// logsKept is how long an exited container that nobody wants is kept for its
-// logs, as long as its job lives.
-const logsKept = time.Hour
+// An exited container that nobody wants is kept for its logs as long as its job
+// lives, but not for longer than logsKept, and of each slot no more than exitedKept,
+// the last ones: a task that fails again and again does not fill the disk.
+const (
+	logsKept   = 24 * time.Hour
+	exitedKept = 3
+)
 
 // steady is how long a task has to run for what went wrong before not to count.
 const steady = 10 * time.Minute
@@ -26,6 +31,7 @@ type Local struct {
 	Jobs       map[string]*JobRecord
 	Slots      map[SlotKey]*Assignment // every record in the table
 	Containers []Held
+	Unlisted   map[string]bool  // drivers that do not say what they have: theirs of Containers are as they were
 	Busy       map[SlotKey]bool // something is being done to the slot's containers
 	Alive      func(api.NodeID) bool
 	LivesKnown bool // a life that the table does not have was removed, or never was
@@ -75,7 +81,8 @@ type Report struct {
 	State     api.TaskState
 	Reason    string
 	Container *runtime.Container
-	Failed    bool // counts as one more failed attempt
+	Ended     time.Time // when what ran has ended, if it is to be started again later
+	Failed    bool      // counts as one more failed attempt
 }
 
 func (a Report) String() string {
@@ -161,23 +168,32 @@ func (l *Local) containers(k SlotKey, held []Held) []Action {
 		own = serving(a, held)
 	}
 	var out []Action
+	surplus := surplus(held)
 	for i := range held {
 		h := &held[i]
 		if h == own {
 			continue
 		}
 		switch why := l.superfluous(k, a, h); {
-		case h.State == runtime.Exited && l.forgettable(k, h):
+		case h.State == runtime.Exited && (surplus[h.ID] || l.forgettable(k, h)):
 			out = append(out, Remove{Held: *h})
 		case l.ends(k, a):
 			// All that is left of the slot is stopped there.
 		case l.wanted(k) && l.outranks(h, a):
 			out = append(out, Adopt{Held: *h}) // ended ones too: how they ended is what there is to know
 		case why != "" && h.State != runtime.Exited:
-			out = append(out, Stop{Held: *h, Grace: time.Duration(h.Labels.StopTimeout), Why: why})
+			out = append(out, Stop{Held: *h, Grace: l.grace(h), Why: why})
 		}
 	}
 	return out
+}
+
+// grace is how long a container is given to end by itself.
+func (l *Local) grace(h *Held) time.Duration {
+	if j := l.Jobs[h.Labels.Job]; j != nil && j.Removed && j.Forced && j.Life() == h.Labels.Life {
+		return 0
+	}
+	return time.Duration(h.Labels.StopTimeout)
 }
 
 // outranks says whether the container's label, read as a record, is greater than
@@ -215,6 +231,22 @@ func (l *Local) superfluous(k SlotKey, a *Assignment, h *Held) string {
 		return "the attempt that follows it runs"
 	}
 	return ""
+}
+
+// surplus are the exited containers of a slot that are too many to be kept.
+func surplus(held []Held) map[string]bool {
+	exited := slices.DeleteFunc(slices.Clone(held), func(h Held) bool { return h.State != runtime.Exited })
+	if len(exited) <= exitedKept {
+		return nil
+	}
+	slices.SortFunc(exited, func(a, b Held) int {
+		return cmp.Or(cmp.Compare(b.Labels.Epoch, a.Labels.Epoch), b.FinishedAt.Compare(a.FinishedAt), strings.Compare(a.ID, b.ID))
+	})
+	out := map[string]bool{}
+	for _, h := range exited[exitedKept:] {
+		out[h.ID] = true
+	}
+	return out
 }
 
 // forgettable says whether an exited container without a record is of no more use.
@@ -268,7 +300,7 @@ func (l *Local) final(k SlotKey, a *Assignment, h *Held) []Action {
 	case h == nil:
 		return nil
 	case h.State != runtime.Exited:
-		return []Action{Stop{Held: *h, Grace: time.Duration(h.Labels.StopTimeout), Why: "its attempt has ended (" + string(a.State) + ")"}}
+		return []Action{Stop{Held: *h, Grace: l.grace(h), Why: "its attempt has ended (" + string(a.State) + ")"}}
 	case l.Jobs[k.Job].Removed, l.Now.Sub(h.FinishedAt) > logsKept:
 		return []Action{Remove{Held: *h}}
 	}
@@ -285,10 +317,14 @@ func (l *Local) end(k SlotKey, a *Assignment, held []Held) []Action {
 	}
 	for _, h := range held {
 		if h.State != runtime.Exited {
-			out = append(out, Stop{Held: h, Grace: time.Duration(h.Labels.StopTimeout), Why: reason})
+			out = append(out, Stop{Held: h, Grace: l.grace(&h), Why: reason})
 		}
 	}
-	if len(out) == 0 {
+	switch {
+	case len(out) > 0:
+	case l.Unlisted[l.Jobs[k.Job].Spec.Driver]:
+		return nil // it may have come to start what it was asked to
+	default:
 		return []Action{Report{Key: k, Epoch: a.Epoch(), State: api.Stopped, Reason: reason}}
 	}
 	if a.State != api.Stopping {
@@ -299,11 +335,14 @@ func (l *Local) end(k SlotKey, a *Assignment, held []Held) []Action {
 
 // absent: there is no container for the record.
 func (l *Local) absent(k SlotKey, a *Assignment) []Action {
+	if a.waits() {
+		return l.after(k, a, -1, a.FinishedAt, "its container is gone")
+	}
 	if l.overdue(k, a) {
 		return []Action{Report{Key: k, Epoch: a.Epoch(), State: api.Failed, Failed: true, Reason: "not running within its start timeout"}}
 	}
 	if a.State == api.Running {
-		return l.after(k, a, -1, l.Changed(k), "its container is gone")
+		return l.after(k, a, -1, l.Now, "its container is gone")
 	}
 	return []Action{Start{Key: k, Epoch: a.Epoch(), Restarts: a.Restarts}}
 }
@@ -337,7 +376,8 @@ func (l *Local) exited(k SlotKey, a *Assignment, h *Held) []Action {
 	return out
 }
 
-// after applies the restart policy to a task that ended at the given time.
+// after applies the restart policy to a task that ended at the given time. What is
+// to be started again later says so meanwhile.
 func (l *Local) after(k SlotKey, a *Assignment, exitCode int, ended time.Time, reason string) []Action {
 	restarts := a.Restarts
 	if !a.StartedAt.IsZero() && ended.Sub(a.StartedAt) >= steady {
@@ -347,7 +387,11 @@ func (l *Local) after(k SlotKey, a *Assignment, exitCode int, ended time.Time, r
 	r := Report{Key: k, Epoch: a.Epoch(), State: v.State, Reason: reason}
 	switch {
 	case v.State == api.Running && l.Now.Before(ended.Add(v.Delay)):
-		return nil
+		r.State, r.Ended = api.Starting, ended
+		r.Reason = fmt.Sprintf("%s, restarts in %s (%d of %d)", reason, v.Delay, restarts+1, l.Jobs[k.Job].Spec.Restart.Attempts)
+		if a.waits() && a.Reason == r.Reason {
+			return nil // said already
+		}
 	case v.State == api.Running:
 		return []Action{Start{Key: k, Epoch: a.Epoch(), Restarts: restarts + 1, Why: reason}}
 	case v.State == api.Failed:
@@ -356,13 +400,18 @@ func (l *Local) after(k SlotKey, a *Assignment, exitCode int, ended time.Time, r
 	return []Action{r}
 }
 
-// running: the container of the record is there and has not ended.
+// running: the container of the record is there and has not ended. A paused one
+// serves its slot: whoever has paused it wants it as it is.
 func (l *Local) running(k SlotKey, a *Assignment, h *Held) []Action {
 	if h.State == runtime.Created {
 		return []Action{Stop{Held: *h, Why: "it was left half started"}}
 	}
-	if a.State != api.Running || a.ContainerID != h.ID || a.PID != h.PID {
-		return []Action{Report{Key: k, Epoch: a.Epoch(), State: api.Running, Container: &h.Container}}
+	r := Report{Key: k, Epoch: a.Epoch(), State: api.Running, Container: &h.Container}
+	if h.Reason == runtime.Paused {
+		r.Reason = h.Reason
+	}
+	if a.State != api.Running || a.ContainerID != h.ID || a.PID != h.PID || (a.Reason == runtime.Paused) != (r.Reason != "") {
+		return []Action{r}
 	}
 	return nil
 }

@@ -67,6 +67,9 @@ func drawRecord(t *rapid.T, w *localWorld, k peer.SlotKey) {
 		a.ContainerID = rapid.SampledFrom([]string{"", fmt.Sprintf("c%d.1", k.Slot), fmt.Sprintf("c%d.2", k.Slot)}).Draw(t, "container")
 		a.StartedAt, a.PID = w.Now.Add(-drawAge(t, "started")), 5
 	}
+	if state == api.Starting && rapid.Bool().Draw(t, "waits") {
+		a.StartedAt, a.FinishedAt = w.Now.Add(-drawAge(t, "started")), w.Now.Add(-drawAge(t, "finished"))
+	}
 	if state == api.Complete {
 		a.RanEpoch, a.Stamp.Major = a.Stamp.Major, bidding.MaxEpoch
 	}
@@ -211,7 +214,9 @@ func (w *localWorld) carryOut(actions []peer.Action) {
 			drop(id)
 			h := w.held(id, a.Epoch, runtime.Running)
 			h.Labels.Slot, h.Labels.TemplateHash, h.StartedAt = a.Key.Slot, w.Slots[a.Key].Hash, w.Now
-			w.write(a.Key, func(rec *peer.Assignment) { rec.State, rec.Restarts = api.Starting, a.Restarts })
+			w.write(a.Key, func(rec *peer.Assignment) {
+				rec.State, rec.Restarts, rec.FinishedAt = api.Starting, a.Restarts, time.Time{}
+			})
 		case peer.Stop:
 			h := find(a.Held.ID)
 			h.State, h.PID, h.FinishedAt, h.ExitCode = runtime.Exited, 0, w.Now, 143
@@ -226,9 +231,12 @@ func (w *localWorld) carryOut(actions []peer.Action) {
 			}
 		case peer.Report:
 			w.write(a.Key, func(rec *peer.Assignment) {
-				rec.State = a.State
+				rec.State, rec.Reason = a.State, a.Reason
 				if c := a.Container; c != nil {
-					rec.ContainerID, rec.PID, rec.StartedAt = c.ID, c.PID, c.StartedAt
+					rec.ContainerID, rec.PID, rec.StartedAt, rec.FinishedAt = c.ID, c.PID, c.StartedAt, c.FinishedAt
+				}
+				if !a.Ended.IsZero() {
+					rec.FinishedAt = a.Ended
 				}
 				if a.State == api.Complete {
 					rec.RanEpoch, rec.Stamp.Major = rec.Epoch(), bidding.MaxEpoch

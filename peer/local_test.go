@@ -51,6 +51,17 @@ func (w *localWorld) running(epoch uint64, id string) *peer.Assignment {
 	return a
 }
 
+// waits makes the record of slot 0 that of a task which has ended, when its
+// container says or just now, and is to be started again.
+func (w *localWorld) waits(reason string) *peer.Assignment {
+	a := w.Slots[w.job.Slot(0)]
+	a.State, a.Reason, a.FinishedAt = api.Starting, reason, w.Now
+	for _, h := range w.Containers {
+		a.FinishedAt = h.FinishedAt
+	}
+	return a
+}
+
 // held adds a container of slot 0 of the current specification.
 func (w *localWorld) held(id string, epoch uint64, state runtime.State) *peer.Held {
 	h := peer.Held{Driver: "fake", Container: runtime.Container{
@@ -133,6 +144,14 @@ func TestReconcileOwn(t *testing.T) {
 		{"as another container", func(w *localWorld) { w.running(2, "c1"); w.held("c2", 2, runtime.Running) }, []string{"report web.0@2 running [c2]"}},
 		{"as another process", func(w *localWorld) { w.running(2, "c2").PID = 6; w.held("c2", 2, runtime.Running) },
 			[]string{"report web.0@2 running [c2]"}},
+		{"paused", func(w *localWorld) { w.running(2, "c2"); w.held("c2", 2, runtime.Running).Reason = runtime.Paused },
+			[]string{"report web.0@2 running: paused [c2]"}},
+		{"paused as known", func(w *localWorld) {
+			w.running(2, "c2").Reason = runtime.Paused
+			w.held("c2", 2, runtime.Running).Reason = runtime.Paused
+		}, nil},
+		{"paused no more", func(w *localWorld) { w.running(2, "c2").Reason = runtime.Paused; w.held("c2", 2, runtime.Running) },
+			[]string{"report web.0@2 running [c2]"}},
 		{"left half started", func(w *localWorld) { w.record(2, me, api.Starting); w.held("c2", 2, runtime.Created) },
 			[]string{"stop web.0@2: it was left half started [c2] (grace 0s)"}},
 		{"busy", func(w *localWorld) {
@@ -151,13 +170,23 @@ func TestReconcileOwn(t *testing.T) {
 			w.changed[w.job.Slot(0)] = w.Now.Add(-time.Duration(w.job.Spec.StartTimeout))
 		}, []string{"start web.0@2 (restarts 0)"}},
 
-		{"exited: not before a second", exited(1, time.Second-1), nil},
+		{"exited: not before a second", exited(1, time.Second-1), []string{"report web.0@2 starting: exited with code 1, restarts in 1s (1 of 3) [c2]"}},
+		{"that was said", func(w *localWorld) {
+			exited(1, time.Second-1)(w)
+			w.waits("exited with code 1, restarts in 1s (1 of 3)")
+		}, nil},
+		{"something else was said", func(w *localWorld) { exited(1, time.Second-1)(w); w.waits("progress") },
+			[]string{"report web.0@2 starting: exited with code 1, restarts in 1s (1 of 3) [c2]"}},
+		{"exited: again, as it was said", func(w *localWorld) {
+			exited(1, time.Second)(w)
+			w.waits("exited with code 1, restarts in 1s (1 of 3)")
+		}, []string{"start web.0@2 (restarts 1)"}},
 		{"exited: again", exited(1, time.Second), []string{"start web.0@2 (restarts 1)"}},
 		{"exited well: a service runs again", exited(0, time.Second), []string{"start web.0@2 (restarts 1)"}},
 		{"exited the third time: not before four seconds", func(w *localWorld) {
 			exited(1, 4*time.Second-1)(w)
 			w.Slots[w.job.Slot(0)].Restarts = 2
-		}, nil},
+		}, []string{"report web.0@2 starting: exited with code 1, restarts in 4s (3 of 3) [c2]"}},
 		{"exited the third time", func(w *localWorld) { exited(1, 4*time.Second)(w); w.Slots[w.job.Slot(0)].Restarts = 2 },
 			[]string{"start web.0@2 (restarts 3)"}},
 		{"exited once too often", func(w *localWorld) { exited(7, 0)(w); w.Slots[w.job.Slot(0)].Restarts = 3 },
@@ -190,9 +219,34 @@ func TestReconcileOwn(t *testing.T) {
 			w.record(2, me, api.Starting)
 			w.held("c2", 2, runtime.Exited).ExitCode = 0
 		}), []string{"report web.0@2 complete: exited with code 0 [c2]"}},
-		{"vanished", func(w *localWorld) { w.running(2, "c2"); w.changed[w.job.Slot(0)] = w.Now.Add(-time.Second) },
-			[]string{"start web.0@2 (restarts 1)"}},
-		{"vanished just now", func(w *localWorld) { w.running(2, "c2") }, nil},
+		{"vanished, whenever that was", func(w *localWorld) { w.running(2, "c2"); w.changed[w.job.Slot(0)] = w.Now.Add(-time.Hour) },
+			[]string{"report web.0@2 starting: its container is gone, restarts in 1s (1 of 3)"}},
+		{"vanished, and that was said", func(w *localWorld) {
+			w.running(2, "")
+			w.waits("its container is gone, restarts in 1s (1 of 3)").FinishedAt = w.Now.Add(1 - time.Second)
+		}, nil},
+		{"vanished: again", func(w *localWorld) {
+			w.running(2, "")
+			w.waits("its container is gone, restarts in 1s (1 of 3)").FinishedAt = w.Now.Add(-time.Second)
+		}, []string{"start web.0@2 (restarts 1)"}},
+		{"vanished after ten minutes: what was before does not count", func(w *localWorld) {
+			a := w.running(2, "c2")
+			a.Restarts, a.StartedAt = 3, w.Now.Add(-peer.Steady)
+		}, []string{"report web.0@2 starting: its container is gone, restarts in 1s (1 of 3)"}},
+		{"and it is started", func(w *localWorld) {
+			a := w.running(2, "")
+			a.Restarts, a.StartedAt = 3, w.Now.Add(-peer.Steady-time.Second)
+			w.waits("its container is gone, restarts in 1s (1 of 3)").FinishedAt = w.Now.Add(-time.Second)
+		}, []string{"start web.0@2 (restarts 1)"}},
+		{"vanished after not quite ten minutes", func(w *localWorld) {
+			a := w.running(2, "c2")
+			a.Restarts, a.StartedAt = 3, w.Now.Add(1-peer.Steady)
+		}, []string{"report web.0@2 failed: its container is gone (failed)"}},
+		{"a pause longer than a start may take", func(w *localWorld) {
+			w.job.Spec.StartTimeout, w.changed[w.job.Slot(0)] = api.Duration(time.Second), w.Now.Add(-3*time.Second)
+			w.running(2, "").Restarts = 2
+			w.waits("its container is gone, restarts in 4s (3 of 3)").FinishedAt = w.Now.Add(-3 * time.Second)
+		}, nil},
 		{"vanished once too often", func(w *localWorld) { w.running(2, "c2").Restarts = 3 },
 			[]string{"report web.0@2 failed: its container is gone (failed)"}},
 
@@ -233,6 +287,11 @@ func TestReconcileOwn(t *testing.T) {
 			a := w.running(2, "c2")
 			a.State, a.Reason = api.Stopping, "let go"
 		}, []string{"report web.0@2 stopped: let go"}},
+		{"let go, and nobody knows whether it is gone", func(w *localWorld) {
+			a := w.running(2, "c2")
+			a.State, a.Reason = api.Stopping, "let go"
+			w.Unlisted = map[string]bool{w.job.Spec.Driver: true}
+		}, nil},
 
 		{"removed", func(w *localWorld) { w.running(2, "c2"); w.held("c2", 2, runtime.Running); w.job.Removed = true },
 			[]string{"report web.0@2 stopping: not wanted", "stop web.0@2: not wanted [c2] (grace 4s)"}},
@@ -245,7 +304,7 @@ func TestReconcileOwn(t *testing.T) {
 			w.running(2, "c2").State = api.Stopped
 			w.held("c2", 2, runtime.Exited).FinishedAt = w.Now.Add(-peer.LogsKept)
 		}, nil},
-		{"stopped: its logs are kept for an hour", func(w *localWorld) {
+		{"stopped: its logs are kept for a day", func(w *localWorld) {
 			w.running(2, "c2").State = api.Stopped
 			w.held("c2", 2, runtime.Exited).FinishedAt = w.Now.Add(-peer.LogsKept - 1)
 		}, []string{"remove web.0@2 [c2]"}},
@@ -279,6 +338,25 @@ func TestReconcileSuperseded(t *testing.T) {
 		}, nil},
 		{"the new one failed", func(w *localWorld) { w.held("c1", 1, runtime.Running); w.record(2, "other", api.Failed) }, nil},
 		{"exited, while the new one starts", func(w *localWorld) { w.held("c1", 1, runtime.Exited); w.record(2, "other", api.Starting) }, nil},
+		{"exited too often", func(w *localWorld) {
+			for epoch := range uint64(peer.ExitedKept + 2) {
+				w.held(fmt.Sprintf("c%d", epoch+1), epoch+1, runtime.Exited)
+			}
+			w.record(peer.ExitedKept+3, "other", api.Running)
+		}, []string{"remove web.0@1 [c1]", "remove web.0@2 [c2]"}},
+		{"exited too often, and runs again", func(w *localWorld) {
+			for epoch := range uint64(peer.ExitedKept + 1) {
+				w.held(fmt.Sprintf("c%d", epoch+1), epoch+1, runtime.Exited)
+			}
+			w.running(peer.ExitedKept+2, "c9")
+			w.held("c9", peer.ExitedKept+2, runtime.Running)
+		}, []string{"remove web.0@1 [c1]"}},
+		{"exited too often, to be restarted", func(w *localWorld) {
+			for epoch := range uint64(peer.ExitedKept + 1) {
+				w.held(fmt.Sprintf("c%d", epoch+1), epoch+1, runtime.Exited)
+			}
+			w.running(peer.ExitedKept+1, fmt.Sprintf("c%d", peer.ExitedKept+1))
+		}, []string{"remove web.0@1 [c1]", fmt.Sprintf("start web.0@%d (restarts 1)", peer.ExitedKept+1)}},
 		{"exited long ago", func(w *localWorld) {
 			w.held("c1", 1, runtime.Exited).FinishedAt = w.Now.Add(-peer.LogsKept - 1)
 			w.record(2, "other", api.Running)
@@ -312,7 +390,7 @@ func TestReconcileSuperseded(t *testing.T) {
 			old(w)
 			w.record(2, me, api.Starting)
 			w.held("c2", 2, runtime.Exited).FinishedAt = w.Now
-		}, nil},
+		}, []string{"report web.0@2 starting: exited with code 1, restarts in 1s (1 of 3) [c2]"}},
 		{"the new one failed here", func(w *localWorld) { old(w); w.record(2, me, api.Failed); w.held("c2", 2, runtime.Exited) }, nil},
 		{"no room for both: the old one goes first", func(w *localWorld) { old(w); w.record(2, me, api.Accepted).StopFirst = true },
 			[]string{"stop web.0@1: it makes room for the attempt that follows it [c1] (grace 4s)"}},

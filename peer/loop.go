@@ -73,9 +73,12 @@ func (p *Peer) turn(ctx context.Context, now time.Time) {
 	p.noteDrivers(nodes, now)
 	w := p.world(nodes, now)
 	Observe(w)
+	p.tellNodes(nodes, now)
+	p.tellUnserved(w, nodes)
 	actions := Plan(w)
 	actions = append(actions, Reconcile(p.local(nodes, now))...)
-	begin := p.begin(actions, now)
+	begin := append(p.queued, p.begin(actions, now)...)
+	p.queued = nil
 	p.cancelStale()
 	if p.hasLeft() {
 		poke(p.left)
@@ -98,7 +101,9 @@ func (p *Peer) turn(ctx context.Context, now time.Time) {
 func (p *Peer) world(nodes map[api.NodeID]*nodeView, now time.Time) *World {
 	states := make(map[api.NodeID]NodeState, len(nodes))
 	for id, v := range nodes {
-		states[id] = v.NodeState
+		s := v.NodeState
+		s.Name, s.Why = v.name, v.why
+		states[id] = s
 	}
 	return &World{
 		Self: p.id, Now: now, Jobs: p.index.sortedJobs(), Slots: p.index.slot, Changed: p.changedAt,
@@ -110,7 +115,7 @@ func (p *Peer) world(nodes map[api.NodeID]*nodeView, now time.Time) *World {
 func (p *Peer) local(nodes map[api.NodeID]*nodeView, now time.Time) *Local {
 	l := &Local{
 		Self: p.id, Boot: p.boot, Now: now, Jobs: p.index.jobs, Slots: map[SlotKey]*Assignment{},
-		Containers: p.containers, Busy: map[SlotKey]bool{}, Changed: p.changedAt,
+		Containers: p.containers, Unlisted: p.unlisted, Busy: map[SlotKey]bool{}, Changed: p.changedAt,
 		Alive:      func(id api.NodeID) bool { v := nodes[id]; return v != nil && v.Alive },
 		LivesKnown: p.livesKnown(nodes, now),
 	}
@@ -160,7 +165,7 @@ func (p *Peer) livesKnown(nodes map[api.NodeID]*nodeView, now time.Time) bool {
 func (p *Peer) capacityGrew(nodes map[api.NodeID]*nodeView) {
 	grew := false
 	for id, v := range nodes {
-		if !v.Alive || v.State != StateReady {
+		if !v.Alive || v.State != StateReady || v.cordoned() {
 			delete(p.freeSeen, id)
 			continue
 		}

@@ -36,8 +36,11 @@ func (p *Peer) beginAuction(a Auction) func(context.Context) {
 		return nil
 	}
 	p.auctions[a.Job] = true
+	p.lost(a, p.nodes(time.Now()))
 	return func(ctx context.Context) {
+		began := time.Now()
 		result, _ := p.auctioneer.Hold(ctx, lot)
+		p.metrics.auctioned(time.Since(began), len(a.Slots), result)
 		p.releaseOld(ctx, a, result)
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -54,6 +57,22 @@ func (p *Peer) lot(a Auction, now time.Time) (bidding.Lot, bool) {
 		return bidding.Lot{}, false // changing just now
 	}
 	nodes := p.nodes(now)
+	lot := p.emptyLot(j, a, nodes)
+	lot.JobRecord = encodeRecord(jobRec)
+	w := p.world(nodes, now)
+	for _, i := range a.Slots {
+		reason := a.Reason
+		if !a.Move {
+			reason = w.whyUnserved(j, p.index.slot(j.Slot(i)))
+		}
+		lot.Slots = append(lot.Slots, p.lotSlot(j, i, reason, now))
+	}
+	return lot, true
+}
+
+// emptyLot is a lot of slots of j, of which only whom to ask and what is known so
+// far; j need not be stored. Lock held.
+func (p *Peer) emptyLot(j *JobRecord, a Auction, nodes map[api.NodeID]*nodeView) bidding.Lot {
 	call := bidding.Call{
 		Wire: bidding.WireMax, Auction: newBoot(), Job: j.Spec, Life: a.Life, TemplateHash: j.Hash, Slots: a.Slots,
 		Siblings: map[api.NodeID]int{}, Zones: map[string]int{},
@@ -77,15 +96,11 @@ func (p *Peer) lot(a Auction, now time.Time) (bidding.Lot, bool) {
 	}
 	all := candidates(nodes)
 	ask, notAsked := bidding.Shortlist(call, all, jitter)
-	lot := bidding.Lot{
-		ID: call.Auction, Call: call, JobRecord: encodeRecord(jobRec), Candidates: ask, NotAsked: notAsked, Known: len(all),
+	return bidding.Lot{
+		ID: call.Auction, Call: call, Candidates: ask, NotAsked: notAsked, Known: len(all),
 		Reason: a.Reason, Auctioneer: p.id, AuctioneerName: p.cfg.Name, Boot: p.boot, StopFirst: j.Spec.StopFirst(),
 		Seed: rendezvous(call.Auction, p.id),
 	}
-	for _, i := range a.Slots {
-		lot.Slots = append(lot.Slots, p.lotSlot(j, i, a.Reason, now))
-	}
-	return lot, true
 }
 
 func (p *Peer) lotSlot(j *JobRecord, i int, reason string, now time.Time) bidding.LotSlot {
@@ -124,6 +139,7 @@ func (p *Peer) remember(a Auction, id string, result bidding.Result) {
 			continue // served meanwhile
 		}
 		m.Tries++
+		p.revisions.bump(k.Job)
 		m.RetryAt, m.Why, m.Sheet, m.TakeOver = now.Add(bidding.Backoff(m.Tries, jitter())), left.Why, id, false
 		m.Since = now // whoever took over leaves it to the coordinator again for a while
 	}

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -31,11 +32,8 @@ func (p *Peer) Nodes(context.Context) ([]api.Node, error) {
 func (p *Peer) node(v *nodeView, now time.Time) api.Node {
 	n := api.Node{
 		ID: v.ID, ShortID: v.ID.Short(), Name: v.name, Self: v.ID == p.id, Address: v.address, Version: v.version,
-		Labels: map[string]string{}, Drivers: v.drivers, Capacity: v.capacity, Free: v.free, Tasks: v.tasks, SeenAt: now.UTC(), Reason: v.why,
-		Reachable: v.ID == p.id,
-	}
-	if n.Drivers == nil {
-		n.Drivers = []string{}
+		Labels: map[string]string{}, Drivers: append([]string{}, v.drivers...), Allow: append([]string{}, v.allow...), Capacity: v.capacity, Free: v.free, Tasks: v.tasks, SeenAt: now.UTC(), Reason: cmp.Or(v.why, v.fault),
+		Reachable: v.ID == p.id, Cordoned: v.cordoned(),
 	}
 	if v.member != nil {
 		n.Labels, n.OS, n.Arch = maps.Clone(v.member.Labels), v.member.OS, v.member.Arch
@@ -43,21 +41,10 @@ func (p *Peer) node(v *nodeView, now time.Time) api.Node {
 	if pid, err := peerID(v.ID); err == nil && !n.Self {
 		n.Reachable = p.connected(pid)
 	}
-	switch {
-	case v.Left:
-		n.Status = api.NodeLeft
-	case v.Alive:
-		n.Status = api.NodeStatus(v.State)
-		if v.Moving() {
-			n.Status = api.NodeDraining
-			if v.tasks == 0 {
-				n.Status = api.NodeDrained
-			}
-		}
-	default:
-		n.Status, n.SeenAt, n.Tasks, n.Free = api.NodeFailed, v.since.UTC(), 0, api.Resources{}
-		if v.why == "restarting" {
-			n.Status, n.Restarting = api.NodeRestarting, api.Duration(v.UnknownUntil.Sub(now).Round(time.Second))
+	if n.Status = v.status(); !v.Alive && !v.Left {
+		n.SeenAt, n.Tasks, n.Free = v.since.UTC(), 0, api.Resources{}
+		if n.Status == api.NodeRestarting {
+			n.Restarting = api.Duration(v.UnknownUntil.Sub(now).Round(time.Second))
 		}
 	}
 	if n.Self && !p.ready {
@@ -66,23 +53,51 @@ func (p *Peer) node(v *nodeView, now time.Time) api.Node {
 	return n
 }
 
-// matchesNode says whether want names the node: its name, its id, its short id,
-// or the beginning of its id, with or without what all ids begin with.
-func matchesNode(want string, id api.NodeID, name string) bool {
-	return want == name || want == string(id) ||
-		len(want) >= 4 && (strings.HasPrefix(string(id), want) && len(want) > 8 || len(id) > 8 && strings.HasPrefix(string(id[8:]), want))
+// status is what users are told that the node is.
+func (v *nodeView) status() api.NodeStatus {
+	switch {
+	case v.Left:
+		return api.NodeLeft
+	case v.Alive && v.Moving() && v.tasks == 0:
+		return api.NodeDrained
+	case v.Alive && v.Moving():
+		return api.NodeDraining
+	case v.Alive:
+		return api.NodeStatus(v.State)
+	case v.why == "restarting":
+		return api.NodeRestarting
+	}
+	return api.NodeFailed
 }
 
-// Node returns one node, see api.Service.
+// isNode says whether want is the node's name, its id or its short id.
+func isNode(want string, id api.NodeID, name string) bool {
+	return want == name || want == string(id) || want == id.Short()
+}
+
+// beginsNode says whether want is the beginning of the node's id, with or without
+// what all ids begin with.
+func beginsNode(want string, id api.NodeID) bool {
+	return len(id) > 8 && want != "" && (len(want) > 8 && strings.HasPrefix(string(id), want) || strings.HasPrefix(string(id[8:]), want))
+}
+
+// Node returns one node, see api.Service. What names one exactly is not taken for
+// the beginning of another's id.
 func (p *Peer) Node(_ context.Context, id string) (api.Node, error) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var found []api.Node
+	var found, begins []api.Node
 	for _, v := range p.nodes(now) {
-		if matchesNode(id, v.ID, v.name) || id == "self" && v.ID == p.id {
+		switch {
+		case isNode(id, v.ID, v.name), id == "self" && v.ID == p.id:
 			found = append(found, p.node(v, now))
+		case beginsNode(id, v.ID):
+			begins = append(begins, p.node(v, now))
 		}
+	}
+	if len(found) == 0 {
+		found = begins
 	}
 	switch len(found) {
 	case 0:

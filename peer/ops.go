@@ -3,12 +3,9 @@ package peer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	stdruntime "runtime"
-	"slices"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/exitae337/orchestergo/api"
@@ -18,8 +15,6 @@ import (
 
 // Timing of operations on containers.
 const (
-	relistEvery = 5 * time.Second
-	checkEvery  = 10 * time.Second
 	engineWait  = 10 * time.Second       // for an engine to answer a question
 	pullReports = 10 * time.Second       // between two records about one pull
 	startQuick  = 500 * time.Millisecond // a start that takes longer is told of
@@ -101,7 +96,6 @@ type startOrder struct {
 func (p *Peer) start(ctx context.Context, cancel context.CancelFunc, d runtime.Driver, o startOrder) {
 	select {
 	case p.startSlots <- struct{}{}:
-		defer func() { <-p.startSlots }()
 	case <-ctx.Done():
 		return
 	}
@@ -110,10 +104,7 @@ func (p *Peer) start(ctx context.Context, cancel context.CancelFunc, d runtime.D
 			if o.Restarts == 0 && a.State != api.Accepted {
 				return
 			}
-			a.State, a.Restarts, a.Reason, a.ExitCode, a.FinishedAt = api.Starting, o.Restarts, "", nil, time.Time{}
-			if o.Restarts > 0 {
-				a.Reason = "restarted in place: " + o.Why
-			}
+			starting(a, o.Start)
 		})
 	}
 	if o.Restarts > 0 {
@@ -132,8 +123,10 @@ func (p *Peer) start(ctx context.Context, cancel context.CancelFunc, d runtime.D
 			p.report(Report{Key: o.Key, Epoch: o.Epoch, State: state, Reason: detail})
 		}
 	})
+	<-p.startSlots // the next one need not wait until this is on disk
 	switch {
 	case err == nil:
+		p.metrics.starts.WithLabelValues(d.Name()).Inc()
 		p.report(Report{Key: o.Key, Epoch: o.Epoch, State: api.Running, Container: &c})
 	case errors.Is(err, runtime.ErrBusy), p.ctx.Err() != nil:
 		// The list of containers tells what there is.
@@ -141,6 +134,14 @@ func (p *Peer) start(ctx context.Context, cancel context.CancelFunc, d runtime.D
 		p.report(Report{Key: o.Key, Epoch: o.Epoch, State: api.Failed, Failed: true, Reason: "not running within its start timeout"})
 	default:
 		p.report(Report{Key: o.Key, Epoch: o.Epoch, State: api.Failed, Failed: true, Reason: err.Error()})
+	}
+}
+
+// starting has a record say that its attempt is being started.
+func starting(a *Assignment, s Start) {
+	a.State, a.Restarts, a.Reason, a.ExitCode, a.FinishedAt = api.Starting, s.Restarts, "", nil, time.Time{}
+	if s.Restarts > 0 {
+		a.Reason = "restarted in place: " + s.Why
 	}
 }
 
@@ -160,6 +161,7 @@ func (p *Peer) spec(j *JobRecord, a *Assignment) runtime.Spec {
 			Resources: j.Spec.Resources, Ports: j.Spec.Ports, StopTimeout: j.Spec.StopTimeout,
 		},
 		Image: j.Spec.Image, Pull: j.Spec.Pull, Command: j.Spec.Command, Env: env, Limits: j.Spec.Limits,
+		Access: j.Spec.Access(),
 	}
 }
 
@@ -171,6 +173,9 @@ func (p *Peer) beginStop(s Stop) func(context.Context) {
 		defer p.release(ctx, k)
 		p.log.WithField("task", s.Held.Labels.Task()).WithField("why", s.Why).Info("stopping")
 		err := d.Stop(p.ctx, s.Held.ID, s.Grace)
+		if err == nil {
+			p.metrics.stops.WithLabelValues(d.Name()).Inc()
+		}
 		if err != nil && !errors.Is(err, runtime.ErrNotFound) && p.ctx.Err() == nil {
 			p.log.WithField("task", s.Held.Labels.Task()).WithError(err).Warn("stop failed, trying again")
 		}
@@ -202,7 +207,7 @@ func (p *Peer) reportLocked(r Report, now time.Time) {
 	p.updateLocked(r.Key, r.Epoch, func(a *Assignment) {
 		ran := !a.StartedAt.IsZero() && now.Sub(a.StartedAt) >= steady
 		inPlace := r.State == api.Running && a.State == api.Starting && a.Restarts > 0 // what ended it before is still of interest
-		if r.Reason != "" || a.State != r.State && !inPlace {
+		if r.Reason != "" || a.State != r.State && !inPlace || a.Reason == runtime.Paused {
 			a.Reason = r.Reason
 		}
 		a.State = r.State
@@ -213,10 +218,17 @@ func (p *Peer) reportLocked(r Report, now time.Time) {
 				a.ExitCode = &code
 			}
 		}
+		if !r.Ended.IsZero() {
+			a.FinishedAt = r.Ended
+			if r.Container == nil { // it has vanished
+				a.ContainerID, a.PID = "", 0
+			}
+		}
 		if r.State.Final() && a.FinishedAt.IsZero() {
 			a.FinishedAt = now
 		}
 		if r.Failed {
+			p.countFailure(r.Key)
 			if ran {
 				a.Failures = 0
 			}
@@ -227,6 +239,13 @@ func (p *Peer) reportLocked(r Report, now time.Time) {
 			a.RanEpoch, a.Stamp.Major = a.Epoch(), bidding.MaxEpoch
 		}
 	})
+}
+
+// countFailure counts an attempt that failed, if this node has its driver. Lock held.
+func (p *Peer) countFailure(k SlotKey) {
+	if j := p.index.jobs[k.Job]; j != nil && p.drivers[j.Spec.Driver] != nil {
+		p.metrics.failures.WithLabelValues(j.Spec.Driver).Inc()
+	}
 }
 
 // blame remembers that a job's task failed here, and keeps this node out of the
@@ -285,105 +304,4 @@ func (p *Peer) write(a *Assignment, now time.Time) {
 	}
 	p.note(r, now)
 	p.outbox = append(p.outbox, r)
-}
-
-// list brings the list of containers up to date. Lists are made one at a time, so
-// the last one stored is the newest.
-func (p *Peer) list(ctx context.Context) {
-	p.listing.Lock()
-	defer p.listing.Unlock()
-	var all []Held
-	for _, name := range slices.Sorted(maps.Keys(p.drivers)) {
-		lctx, cancel := context.WithTimeout(ctx, engineWait)
-		cs, err := p.drivers[name].List(lctx)
-		cancel()
-		if err != nil {
-			if ctx.Err() == nil {
-				p.log.WithError(err).WithField("driver", name).Warn("containers cannot be listed")
-			}
-			if !p.listedBefore() {
-				return // without a list nothing may be decided
-			}
-			all = append(all, p.heldBy(name)...) // better an old list than none
-			continue
-		}
-		for _, c := range cs {
-			all = append(all, Held{Driver: name, Container: c})
-		}
-	}
-	p.mu.Lock()
-	p.containers, p.listed = all, true
-	p.mu.Unlock()
-	p.look()
-}
-
-func (p *Peer) listedBefore() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.listed
-}
-
-// heldBy is the last list of one driver's containers.
-func (p *Peer) heldBy(driver string) []Held {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(p.containers), func(h Held) bool { return h.Driver != driver })
-}
-
-// watchContainers keeps the list of containers and the health of the drivers up
-// to date until ctx ends.
-func (p *Peer) watchContainers(ctx context.Context) error {
-	errs := make(chan error, len(p.drivers))
-	var watchers sync.WaitGroup
-	defer watchers.Wait()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // before the watchers are waited for
-	for _, d := range p.drivers {
-		watchers.Go(func() {
-			if err := d.Watch(ctx, func() { poke(p.relist) }); err != nil && ctx.Err() == nil {
-				errs <- fmt.Errorf("watch %s: %w", d.Name(), err)
-			}
-		})
-	}
-	p.checkDrivers(ctx)
-	p.list(ctx)
-	list, check := time.NewTicker(relistEvery), time.NewTicker(checkEvery)
-	defer list.Stop()
-	defer check.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case err := <-errs:
-			return err
-		case <-p.relist:
-			p.list(ctx)
-		case <-list.C:
-			p.list(ctx)
-		case <-check.C:
-			p.checkDrivers(ctx)
-		}
-	}
-}
-
-// checkDrivers asks every driver whether it could start something.
-func (p *Peer) checkDrivers(ctx context.Context) {
-	for name, d := range p.drivers {
-		cctx, cancel := context.WithTimeout(ctx, engineWait)
-		err := d.Check(cctx)
-		cancel()
-		if ctx.Err() != nil {
-			return
-		}
-		why := ""
-		if err != nil {
-			why = err.Error()
-		}
-		p.mu.Lock()
-		if p.usable[name] != why {
-			p.log.WithField("driver", name).WithField("fault", why).Info("driver changed")
-		}
-		p.usable[name] = why
-		p.mu.Unlock()
-	}
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -52,6 +54,7 @@ type Config struct {
 	PeerPort      int        // 0 takes a free one
 	Profile       gossip.Profile
 	Drivers       []runtime.Driver
+	Allow         []string // of [api.Allowances]: what tasks may have of this node beyond their confinement
 	Capacity      api.Resources
 	Labels        map[string]string
 	OS, Arch      string
@@ -61,6 +64,10 @@ type Config struct {
 	Probation     bool     // not ready, and no member, before Join has succeeded
 	Stuck         func()   // called when the node has not looked for 10 s; should end the process. nil: nothing
 	Log           logrus.FieldLogger
+
+	// Move makes this node a member of another cluster, and answers JoinCluster. It
+	// stops this Peer and makes another. nil: the node stays where it is.
+	Move func(context.Context, Secret, api.Joining) (api.Joined, error)
 
 	// For tests in virtual time; nil is the real thing.
 	Host      host.Host
@@ -80,11 +87,15 @@ type Peer struct {
 	replica    *gossip.Replica
 	membership *gossip.Membership
 	auctioneer *bidding.Auctioneer
+	metrics    *metrics
 	server     *bidding.Server
+	events     *eventLog
+	revisions  *revisions
 
 	turns   atomic.Uint64 // looks taken
 	wake    chan struct{} // the loop should look
 	relist  chan struct{} // containers may have changed
+	recheck chan struct{} // a driver may have changed
 	left    chan struct{} // nothing holds this node in the cluster any more
 	started time.Time
 	ops     sync.WaitGroup  // goroutines of the loop's actions
@@ -93,7 +104,9 @@ type Peer struct {
 	stop    context.CancelFunc
 
 	startSlots chan struct{} // one for each start under way
-	listing    sync.Mutex    // held while containers are listed
+	listAsked  atomic.Uint64 // lists of containers that were asked for
+	listing    sync.Mutex    // held while containers are listed; guards listBegun
+	listBegun  uint64        // listAsked when the last list began
 	accepting  sync.Mutex    // held from looking at the ledger until what was accepted is in the index
 
 	mu              sync.Mutex // guards all below
@@ -104,12 +117,15 @@ type Peer struct {
 	notReady        string
 	changed         map[SlotKey]time.Time // when the slot's record was last seen to change
 	memory          map[SlotKey]*Memory
+	past            history
 	moveAt          map[SlotKey]time.Time
 	unanswered      map[SlotKey]uint64 // highest epoch awarded without an answer
 	auctions        map[string]bool    // jobs with an auction under way
 	containers      []Held
-	listed          bool            // containers have been listed since the start
-	busy            map[SlotKey]*op // what is being done to containers
+	listed          bool                    // containers have been listed since the start
+	unlisted        map[string]bool         // drivers whose last list failed; replaced, never changed
+	busy            map[SlotKey]*op         // what is being done to containers
+	queued          []func(context.Context) // for the loop to begin
 	heard           *bidding.Heard
 	lostDrivers     map[api.NodeID]map[string]time.Time // by node and driver: zero while it works, else since when it does not
 	failures        map[string]*fault                   // by job name
@@ -118,9 +134,12 @@ type Peer struct {
 	seen            map[api.NodeID]bool                 // seen alive since this boot
 	offsets         map[api.NodeID]time.Duration        // of the others' clocks
 	freeSeen        map[api.NodeID]api.Resources        // as gossiped, to see it grow
+	broke           map[api.NodeID]time.Time            // when the connection to a node broke last
+	repairs         map[SlotKey]repair                  // slots that were lost with their nodes, and do not run yet
 	outbox          []gossip.Record                     // written to the index, not yet to the table
 	published       map[string]string                   // tags last handed to Serf
 	publishAt       time.Time
+	sights          // what was last told of it all
 }
 
 // fault is how tasks of a job failed here lately.
@@ -145,18 +164,21 @@ func New(cfg Config) (*Peer, error) {
 	p := &Peer{
 		cfg: cfg, id: cfg.Dir.ID, boot: newBoot(), log: cfg.Log.WithField("node", cfg.Name),
 		drivers: map[string]runtime.Driver{},
-		wake:    make(chan struct{}, 1), relist: make(chan struct{}, 1), left: make(chan struct{}, 1),
+		wake:    make(chan struct{}, 1), relist: make(chan struct{}, 1), recheck: make(chan struct{}, 1), left: make(chan struct{}, 1),
 		startSlots: make(chan struct{}, maxStarts()),
 		index:      newIndex(cfg.Log), notReady: "starting",
-		changed: map[SlotKey]time.Time{}, memory: map[SlotKey]*Memory{}, moveAt: map[SlotKey]time.Time{},
+		changed: map[SlotKey]time.Time{}, memory: map[SlotKey]*Memory{}, past: history{}, moveAt: map[SlotKey]time.Time{},
 		unanswered: map[SlotKey]uint64{}, auctions: map[string]bool{}, lostDrivers: map[api.NodeID]map[string]time.Time{}, heard: bidding.NewHeard(heardSlots), busy: map[SlotKey]*op{},
 		failures: map[string]*fault{}, usable: map[string]string{}, byes: map[string]time.Time{},
 		seen: map[api.NodeID]bool{}, offsets: map[api.NodeID]time.Duration{}, freeSeen: map[api.NodeID]api.Resources{},
 	}
+	p.events, p.revisions, p.sights = newEventLog(p.boot), newRevisions(p.boot), newSights()
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	for _, d := range cfg.Drivers {
 		p.drivers[d.Name()] = d
 	}
+	p.broke, p.repairs = map[api.NodeID]time.Time{}, map[SlotKey]repair{}
+	p.metrics = newMetrics(slices.Sorted(maps.Keys(p.drivers)))
 	return p, nil
 }
 
@@ -165,6 +187,7 @@ func New(cfg Config) (*Peer, error) {
 // life of the node.
 func (p *Peer) Open(ctx context.Context) (err error) {
 	p.started = time.Now()
+	p.events.started = p.started
 	defer func() {
 		if err != nil {
 			p.close()
@@ -184,6 +207,7 @@ func (p *Peer) Open(ctx context.Context) (err error) {
 	}
 	p.openAuctions()
 	p.serveData()
+	p.watchBreaks()
 	return nil
 }
 
@@ -206,8 +230,8 @@ func (p *Peer) openGossip(ctx context.Context) (err error) {
 // openTable reads the table from disk.
 func (p *Peer) openTable() (err error) {
 	p.replica, err = gossip.NewReplica(gossip.ReplicaConfig{
-		Host: p.host, Boot: p.boot, Path: filepath.Join(p.cfg.Dir.Path, "table.db"), AsideDir: filepath.Join(p.cfg.Dir.Path, "aside"),
-		Rules: Rules(), Members: p.tableMembers, Alive: p.alivePeers, OnChange: p.tableChanged, Log: p.log,
+		Host: p.host, Boot: p.boot, Path: filepath.Join(p.cfg.Dir.Path, "table.db"), AsideDir: p.asideDir(),
+		Rules: Rules(), Members: p.tableMembers, Alive: p.alivePeers, OnChange: p.tableChanged, OnSync: p.metrics.synced, OnAside: p.tellAside, Log: p.log,
 	})
 	if err != nil {
 		return err
@@ -379,9 +403,13 @@ func (p *Peer) tableChanged(changed []gossip.Record, dropped []string) {
 		if _, still := p.replica.Get(key); still {
 			continue // it came back meanwhile
 		}
+		prev := p.index.entry(key)
 		p.index.drop(key)
+		p.tellRecord(key, prev, now, now)
 		if k, err := parseSlotKey(key); err == nil {
 			delete(p.changed, k)
+			delete(p.repairs, k)
+			delete(p.past, k)
 		}
 	}
 	p.mu.Unlock()
@@ -390,11 +418,16 @@ func (p *Peer) tableChanged(changed []gossip.Record, dropped []string) {
 
 // note takes one record into the index and remembers when. Lock held.
 func (p *Peer) note(r gossip.Record, now time.Time) {
+	k, err := parseSlotKey(r.Key)
+	prev := p.index.entry(r.Key)
 	if !p.index.apply(r) {
 		return
 	}
-	if k, err := parseSlotKey(r.Key); err == nil {
+	p.tellRecord(r.Key, prev, time.UnixMilli(r.Time), now)
+	if err == nil {
 		p.changed[k] = now
+		p.supersede(prev.slot, p.index.slot(k), now)
+		p.repaired(k, now)
 	}
 }
 

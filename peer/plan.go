@@ -121,7 +121,11 @@ func planJob(w *World, j *JobRecord, higher []api.NodeID) []Action {
 				ask = append(ask, i)
 			}
 		case Served:
-			if a.State != api.Running {
+			waits := a.waits()
+			if waits && a.Hash == j.Hash {
+				broken++
+			}
+			if a.State != api.Running && !waits && w.lostDriver(j, a) == "" {
 				inMotion++
 			} else if len(higher) > 0 {
 				continue // moves are for the coordinator
@@ -163,14 +167,20 @@ func (w *World) due(a *Assignment, m *Memory) time.Time {
 
 // toMove says why a slot that runs as wanted should run elsewhere, or "".
 func (w *World) toMove(j *JobRecord, a *Assignment) string {
-	n := w.node(a.Owner())
-	if n.Moving() {
-		return "node is " + n.State
+	if n := w.node(a.Owner()); n.Moving() {
+		return n.label("node") + " is " + n.State
 	}
-	if since, lost := n.Lost[j.Spec.Driver]; lost && w.Now.Sub(since) >= engineGrace {
-		return "driver " + j.Spec.Driver + " of its node does not work any more"
+	return w.lostDriver(j, a)
+}
+
+// lostDriver says so if the owner of a slot has long been unable to use its driver,
+// or "". Then what runs has to go elsewhere, and what is starting will not come to run.
+func (w *World) lostDriver(j *JobRecord, a *Assignment) string {
+	since, lost := w.node(a.Owner()).Lost[j.Spec.Driver]
+	if !lost || w.Now.Sub(since) < engineGrace {
+		return ""
 	}
-	return ""
+	return "driver " + j.Spec.Driver + " of its node does not work any more"
 }
 
 // dueMoves picks at most room of the slots to move, passing over those whose last
@@ -189,6 +199,9 @@ func (w *World) dueMoves(j *JobRecord, slots []int, room int) []int {
 	return out
 }
 
+// firstPlacement is why a slot is unserved that nobody has ever had.
+const firstPlacement = "first placement"
+
 // whyOpen sums up in words why slots are unserved.
 func (w *World) whyOpen(j *JobRecord, slots []int) string {
 	reasons := map[string]bool{}
@@ -206,13 +219,29 @@ func (w *World) whyOpen(j *JobRecord, slots []int) string {
 func (w *World) whyUnserved(j *JobRecord, a *Assignment) string {
 	switch {
 	case a == nil:
-		return "first placement"
+		return firstPlacement
 	case a.State == api.Failed:
 		return fmt.Sprintf("attempt @%d failed: %s", a.Ran(), a.Reason)
 	case !a.State.Live():
 		return "it was " + string(a.State)
-	case w.node(a.Owner()).At(w.Now, time.Duration(j.Spec.FailoverAfter)) == Gone:
-		return "node " + a.Owner().Short() + " failed"
 	}
-	return "node " + a.Owner().Short() + " did not get it running in time"
+	n := w.node(a.Owner())
+	who := n.label("node " + n.ID.Short())
+	switch {
+	case n.Left:
+		return who + " left"
+	case n.At(w.Now, time.Duration(j.Spec.FailoverAfter)) != Gone:
+		return who + " did not get it running in time"
+	case n.Why == "":
+		return who + " failed"
+	}
+	return fmt.Sprintf("%s failed (%s at %s)", who, n.Why, n.AbsentSince.UTC().Format("15:04:05.000Z"))
+}
+
+// label is the node's name or, if that is not known, what it is called instead.
+func (n NodeState) label(instead string) string {
+	if n.Name == "" {
+		return instead
+	}
+	return n.Name
 }

@@ -134,18 +134,22 @@ func TestPlan(t *testing.T) {
 		{"failover_after", func(w *planWorld) { w.job.Spec.FailoverAfter = api.Duration(time.Second + 1); w.die(0) }, nil},
 		{"failover_after has passed", func(w *planWorld) { w.job.Spec.FailoverAfter = api.Duration(time.Second); w.die(0) },
 			[]string{"place web[0]: node $0 failed"}},
+		{"owner died, and is known by name", func(w *planWorld) {
+			w.die(0)
+			w.node(0, func(n *peer.NodeState) { n.Name, n.Why = "vps2", "connection refused" })
+		}, []string{"place web[0]: vps2 failed (connection refused at $t)"}},
 		{"left, whatever the deadlines", func(w *planWorld) {
 			w.job.Spec.FailoverAfter = api.Duration(time.Hour)
 			w.die(0)
 			w.node(0, func(n *peer.NodeState) { n.Left, n.UnknownUntil = true, w.Now.Add(time.Hour) })
-		}, []string{"place web[0]: node $0 failed"}},
+		}, []string{"place web[0]: node $0 left"}},
 
 		{"frozen, and its owner died", func(w *planWorld) { w.job.Spec.OnPartition = "freeze"; w.die(0) }, nil},
 		{"frozen, and its owner left", func(w *planWorld) {
 			w.job.Spec.OnPartition = "freeze"
 			w.die(0)
 			w.node(0, func(n *peer.NodeState) { n.Left = true })
-		}, []string{"place web[0]: node $0 failed"}},
+		}, []string{"place web[0]: node $0 left"}},
 		{"frozen, and its owner was removed", func(w *planWorld) { w.job.Spec.OnPartition = "freeze"; delete(w.Nodes, w.owner[0]) },
 			[]string{"place web[0]: node $0 failed"}},
 		{"frozen, and failed on its own", func(w *planWorld) { w.job.Spec.OnPartition = "freeze"; failed(w, 1, time.Minute) },
@@ -179,6 +183,28 @@ func TestPlan(t *testing.T) {
 		{"not running for not so long", func(w *planWorld) {
 			w.slot(0).State = api.Accepted
 			w.changed[w.job.Slot(0)] = w.Now.Add(-2 * time.Duration(w.job.Spec.StartTimeout))
+		}, nil},
+		{"to be restarted by its owner", func(w *planWorld) { w.waits(0, 0) }, nil},
+		{"a pause longer than a start may take", func(w *planWorld) {
+			w.job.Spec.StartTimeout = api.Duration(time.Second)
+			w.waits(0, 6*time.Second)
+		}, nil},
+		{"its owner does not restart it", func(w *planWorld) {
+			w.job.Spec.StartTimeout = api.Duration(time.Second)
+			w.waits(0, 6*time.Second+1)
+		}, []string{"place web[0]: node $0 did not get it running in time"}},
+		{"to be restarted, and its owner drains", func(w *planWorld) {
+			w.waits(0, 0)
+			w.node(0, func(n *peer.NodeState) { n.State = peer.StateDraining })
+		}, []string{"move web[0]: node is draining"}},
+		{"to be restarted, and another's owner drains", func(w *planWorld) {
+			w.waits(0, 0)
+			w.node(1, func(n *peer.NodeState) { n.State = peer.StateDraining })
+		}, []string{"move web[1]: node is draining"}},
+		{"to be restarted, in the old form", func(w *planWorld) { w.waits(0, 0); w.job.Hash = "new" }, []string{"move web[0]: the job has changed"}},
+		{"to be restarted, in the new form: no more of the old ones are given up", func(w *planWorld) {
+			w.waits(0, 0)
+			w.job.Hash, w.slot(0).Hash = "new", "new"
 		}, nil},
 		{"running for long", func(w *planWorld) { w.changed[w.job.Slot(0)] = time.Time{} }, nil},
 
@@ -241,6 +267,11 @@ func TestPlan(t *testing.T) {
 		{"its driver stopped working a minute ago", func(w *planWorld) {
 			w.node(1, func(n *peer.NodeState) { n.Lost = map[string]time.Time{w.job.Spec.Driver: w.Now.Add(-time.Minute)} })
 		}, []string{"move web[1]: driver " + planJob("web", 1).Spec.Driver + " of its node does not work any more"}},
+		{"its driver stopped working a minute ago, while it started", func(w *planWorld) {
+			w.slot(0).State = api.Starting
+			w.recent(0)
+			w.node(0, func(n *peer.NodeState) { n.Lost = map[string]time.Time{w.job.Spec.Driver: w.Now.Add(-time.Minute)} })
+		}, []string{"move web[0]: driver " + planJob("web", 1).Spec.Driver + " of its node does not work any more"}},
 		{"another driver stopped working", func(w *planWorld) {
 			w.node(1, func(n *peer.NodeState) { n.Lost = map[string]time.Time{"other": w.Now.Add(-time.Hour)} })
 		}, nil},
@@ -301,7 +332,7 @@ func TestPlan(t *testing.T) {
 				for slot, id := range w.owner {
 					want = strings.ReplaceAll(want, fmt.Sprint("$", slot), id.Short())
 				}
-				test.want[i] = want
+				test.want[i] = strings.ReplaceAll(want, "$t", w.Now.Add(-time.Second).UTC().Format("15:04:05.000Z"))
 			}
 			if slices.ContainsFunc(test.want, func(s string) bool { return strings.Contains(s, "; ") }) { // reasons are sorted
 				head, reasons, _ := strings.Cut(test.want[0], ": ")
@@ -314,6 +345,13 @@ func TestPlan(t *testing.T) {
 			}
 		})
 	}
+}
+
+// waits has the owner of a slot restart it after four seconds, as it said so long ago.
+func (w *planWorld) waits(i int, ago time.Duration) {
+	a := w.slot(i)
+	a.State, a.Restarts, a.FinishedAt = api.Starting, 2, w.Now.Add(-ago)
+	w.changed[a.Key] = w.Now.Add(-ago)
 }
 
 func (w *planWorld) recent(i int) { w.changed[w.job.Slot(i)] = w.Now }

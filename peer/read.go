@@ -2,14 +2,12 @@ package peer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"time"
 
 	"github.com/exitae337/orchestergo/api"
-	"github.com/exitae337/orchestergo/gossip"
 )
 
 // Version describes this program, see api.Service.
@@ -61,12 +59,12 @@ func (p *Peer) Job(_ context.Context, name string) (api.Job, error) {
 
 // job is a record as users see it. Lock held.
 func (p *Peer) job(j *JobRecord, nodes map[api.NodeID]*nodeView, now time.Time) api.Job {
-	out := j.Spec
-	out.Command, out.Ports = slices.Clone(out.Command), slices.Clone(out.Ports)
+	out := j.Spec.Spec() // but for these, it shares nothing with j
+	out.Command = slices.Clone(out.Command)
 	out.Env, out.Labels = maps.Clone(out.Env), maps.Clone(out.Labels)
 	out.ID = fmt.Sprintf("%s-%d", j.Spec.Name, j.Life())
 	out.Generation = j.Version()
-	out.ETag = fmt.Sprintf(`"%d-%s"`, j.Version(), stampHash(j.Stamp))
+	out.ETag, out.Template = j.ETag, j.Hash
 	out.CreatedAt, out.UpdatedAt = time.UnixMilli(j.Life()).UTC(), j.UpdatedAt
 	w := p.world(nodes, now)
 	if ranks := Ranks(j.Spec.Name, w.Nodes); len(ranks) > 0 {
@@ -74,11 +72,6 @@ func (p *Peer) job(j *JobRecord, nodes map[api.NodeID]*nodeView, now time.Time) 
 	}
 	out.Status = p.status(w, j)
 	return out
-}
-
-// stampHash tells versions apart that have the same number.
-func stampHash(s gossip.Stamp) string {
-	return fmt.Sprintf("%08x", uint32(rendezvous(s.Writer, api.NodeID(fmt.Sprint(s.Major, s.Mid, s.Minor)))))
 }
 
 func (p *Peer) status(w *World, j *JobRecord) *api.Status {
@@ -104,6 +97,9 @@ func (p *Peer) status(w *World, j *JobRecord) *api.Status {
 			if a.Hash != j.Hash {
 				old++
 			}
+		case c == Served && a.waits():
+			s.Pending++
+			s.Reason = k.String() + ": " + a.Reason
 		case c == Unserved && a != nil && a.State == api.Failed:
 			s.Failed++
 			s.Reason = k.String() + " failed: " + a.Reason
@@ -156,7 +152,7 @@ func (p *Peer) Tasks(ctx context.Context, f api.TaskFilter) ([]api.Task, error) 
 	}
 	p.mu.Unlock()
 	all = slices.DeleteFunc(all, func(t api.Task) bool {
-		return f.State != "" && t.State != f.State || f.Node != "" && !matchesNode(f.Node, t.Node, t.NodeName)
+		return f.State != "" && t.State != f.State || f.Node != "" && !isNode(f.Node, t.Node, t.NodeName) && !beginsNode(f.Node, t.Node)
 	})
 	p.explainPending(ctx, all)
 	return all, nil
@@ -212,11 +208,7 @@ func (p *Peer) task(w *World, nodes map[api.NodeID]*nodeView, j *JobRecord, k Sl
 	if a.Reason != "" {
 		t.Reason = a.Reason
 	}
-	if v := nodes[a.Owner()]; v != nil {
-		t.NodeName = v.name
-	} else {
-		t.NodeName = a.Owner().Short()
-	}
+	t.NodeName = nameOf(nodes, a.Owner())
 	if !a.State.Final() && w.node(a.Owner()).At(w.Now, time.Duration(j.Spec.FailoverAfter)) == Gone {
 		t.State, t.Reason = api.Lost, "node "+t.NodeName+" failed"
 		if m := p.memory[k]; m != nil && m.Why != "" {
@@ -299,86 +291,4 @@ func (p *Peer) Task(ctx context.Context, id string) (api.Task, error) {
 	one := []api.Task{t}
 	p.explainPending(ctx, one)
 	return one[0], nil
-}
-
-// Auction returns a task's sheet, see api.Service.
-func (p *Peer) Auction(ctx context.Context, id string) (api.Sheet, error) {
-	t, err := p.Task(ctx, id)
-	if err != nil {
-		return api.Sheet{}, err
-	}
-	if t.Auction == "" {
-		return api.Sheet{}, api.Errorf(api.AuctionExpired, "task %s has not been auctioned yet", id)
-	}
-	p.mu.Lock()
-	keeper := p.id
-	a := p.index.slot(SlotKey{Job: t.Job, Life: t.Life, Slot: t.Index})
-	if a != nil && a.Auction == t.Auction {
-		keeper = a.Auctioneer
-	} else if ranks := Ranks(t.Job, p.world(p.nodes(time.Now()), time.Now()).Nodes); len(ranks) > 0 && p.memory[SlotKey{Job: t.Job, Life: t.Life, Slot: t.Index}].sheet() != t.Auction {
-		keeper = ranks[0]
-	}
-	p.mu.Unlock()
-	var sheet *api.Sheet
-	err = p.askNode(ctx, keeper, question{Op: "sheet", ID: t.Auction, Slot: t.Index}, func(a answer) error {
-		sheet = a.Sheet
-		return nil
-	})
-	if api.CodeOf(err) == api.NodeUnreachable || err == nil && sheet == nil {
-		return api.Sheet{}, api.Errorf(api.AuctionExpired, "the sheet of auction %s is gone with node %s, which held it", t.Auction, keeper.Short())
-	}
-	if err != nil {
-		return api.Sheet{}, err
-	}
-	return *sheet, nil
-}
-
-func (m *Memory) sheet() string {
-	if m == nil {
-		return ""
-	}
-	return m.Sheet
-}
-
-// Logs streams the lines of a task from whichever node has them, see api.Service.
-func (p *Peer) Logs(ctx context.Context, id string, o api.LogOptions, each func(api.LogLine) error) error {
-	t, err := p.Task(ctx, id)
-	if err != nil {
-		return err
-	}
-	if t.Node == "" {
-		return api.Errorf(api.TaskNotFound, "task %s has not run yet: it is %s", id, t.State)
-	}
-	q := question{Op: "logs", Job: t.Job, Life: t.Life, Slot: t.Index, Epoch: t.Epoch, Logs: o}
-	return p.askNode(ctx, t.Node, q, func(a answer) error {
-		if a.Line == nil {
-			return nil
-		}
-		return each(*a.Line)
-	})
-}
-
-// localLogs reads the logs of one of this node's own containers.
-func (p *Peer) localLogs(ctx context.Context, q question, each func(api.LogLine) error) error {
-	k := SlotKey{Job: q.Job, Life: q.Life, Slot: q.Slot}
-	p.mu.Lock()
-	var found *Held
-	for i, h := range p.containers {
-		if h.Key() == k && h.Labels.Epoch <= q.Epoch && (found == nil || h.Labels.Epoch > found.Labels.Epoch) {
-			found = &p.containers[i]
-		}
-	}
-	p.mu.Unlock()
-	id := api.TaskID{Job: q.Job, Index: q.Slot, Epoch: q.Epoch}
-	if found == nil {
-		return api.Errorf(api.TaskNotFound, "node %s has no logs of %s", p.cfg.Name, id)
-	}
-	err := p.drivers[found.Driver].Logs(ctx, found.ID, q.Logs, func(l api.LogLine) error {
-		l.Task, l.Epoch, l.Node = id.Slot(), found.Labels.Epoch, p.cfg.Name
-		return each(l)
-	})
-	if err != nil && (ctx.Err() == nil || !errors.Is(err, ctx.Err())) {
-		return fmt.Errorf("logs of %s: %w", id, err)
-	}
-	return nil
 }

@@ -25,17 +25,35 @@ const (
 	reapAfter = 60 * time.Second // dead to gossip for so long
 )
 
-// Superseded says why the table does not want a sibling's container where it is,
-// or "". livesKnown is as in Local.
-func Superseded(c runtime.Container, j *JobRecord, a *Assignment, livesKnown bool) string {
-	switch l := c.Labels; {
+// Leftover is a container of a dead sibling, and what this node knows of it.
+type Leftover struct {
+	runtime.Container
+	Job        *JobRecord
+	Slot       *Assignment
+	Gone       bool // its node has left or was removed: it does not come back
+	LivesKnown bool // as in Local
+	Now        time.Time
+}
+
+// Superfluous says why the table does not want the container where it is, or "".
+// One that has exited is kept for its logs, as its node would keep it, while that
+// may come back.
+func (o Leftover) Superfluous() string {
+	l, j, a := o.Labels, o.Job, o.Slot
+	switch {
 	case j == nil || j.Life() < l.Life:
-		if livesKnown {
+		if o.LivesKnown {
 			return "nobody knows its job"
 		}
 		return ""
 	case j.Life() > l.Life, j.Removed:
 		return "its job was removed"
+	case o.State == runtime.Exited && o.Gone:
+		return "its node is gone for good"
+	case o.State == runtime.Exited && o.Now.Sub(o.FinishedAt) > logsKept:
+		return "its logs were kept long enough"
+	case o.State == runtime.Exited:
+		return ""
 	case !j.Wants(l.Slot):
 		return "the slot is not wanted"
 	case a != nil && a.Owner() != l.Node && (a.State == api.Running || a.State == api.Complete || j.Spec.StopFirst()):
@@ -81,7 +99,10 @@ func (p *Peer) reap(ctx context.Context, r runtime.Reaper, c runtime.Container) 
 	p.mu.Lock()
 	why := ""
 	if p.ready && p.longDead(string(l.Node), now) {
-		why = Superseded(c, p.index.jobs[l.Job], p.index.slot(k), p.livesKnown(p.nodes(now), now))
+		o := Leftover{Container: c, Job: p.index.jobs[l.Job], Slot: p.index.slot(k), LivesKnown: p.livesKnown(p.nodes(now), now), Now: now}
+		m := p.index.members[l.Node]
+		o.Gone = m == nil && o.LivesKnown || m != nil && m.Removed
+		why = o.Superfluous()
 	}
 	p.mu.Unlock()
 	if why == "" || !lockFree(l.Lock) {

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -54,11 +55,14 @@ type JobRecord struct {
 	Stopped    bool      `json:"stopped,omitempty"`
 	RestartSeq uint64    `json:"restart_seq,omitempty"`
 	UpdatedAt  time.Time `json:"updated_at"`
-	Previous   *api.Job  `json:"previous,omitempty"` // the specification before this one
+	Previous   *api.Job  `json:"previous,omitempty"` // the specification before this one, with its generation and ETag
+	Keys       []UsedKey `json:"keys,omitempty"`     // of the last requests that changed it, oldest first
+	Forced     bool      `json:"forced,omitempty"`   // of a removed job: its tasks are killed, not asked to end
 
 	Stamp   gossip.Stamp `json:"-"`
 	Removed bool         `json:"-"`
 	Hash    string       `json:"-"` // template hash of what its tasks should be
+	ETag    string       `json:"-"` // version and a hash of all that was written
 }
 
 // Life is when the job was created, in unix ms; it tells jobs of one name apart.
@@ -79,6 +83,11 @@ func (j *JobRecord) Slot(i int) SlotKey {
 
 func (j *JobRecord) record(now time.Time) (gossip.Record, error) {
 	b, err := json.Marshal(j)
+	if err == nil && len(b) > gossip.MaxValue && j.Previous != nil {
+		without := *j
+		without.Previous = nil // two of the largest jobs fit no record
+		b, err = json.Marshal(&without)
+	}
 	if err != nil {
 		return gossip.Record{}, fmt.Errorf("encode job %s: %w", j.Spec.Name, err)
 	}
@@ -99,7 +108,19 @@ func decodeJob(r gossip.Record) (*JobRecord, error) {
 	j.Spec = j.Spec.Spec()
 	j.Stamp, j.Removed = r.Stamp, r.Removed
 	j.Hash = j.Spec.TemplateHash(j.RestartSeq)
+	j.ETag = etag(r)
+	if len(j.Keys) > keysKept {
+		j.Keys = j.Keys[len(j.Keys)-keysKept:]
+	}
 	return j, nil
+}
+
+// etag is the version of a job record and a hash of its stamp and value: two sides
+// of a partition may make the same version, but never the same ETag.
+func etag(r gossip.Record) string {
+	stamp, _ := json.Marshal(r.Stamp) // plain values: cannot fail
+	sum := sha256.Sum256(append(stamp, r.Value...))
+	return fmt.Sprintf("%d-%x", r.Stamp.Minor, sum[:4])
 }
 
 // Assignment says who runs a slot and how it goes. Only its owner writes it.
@@ -111,6 +132,8 @@ type Assignment struct {
 	RanEpoch    uint64        `json:"ran_epoch,omitempty"`  // of a complete slot: the epoch it ran in
 	Auction     string        `json:"auction,omitempty"`
 	Auctioneer  api.NodeID    `json:"auctioneer,omitempty"`
+	Because     string        `json:"because,omitempty"` // why the slot was auctioned; stays when Reason goes
+	Won         string        `json:"won,omitempty"`     // why this owner got it
 	Reason      string        `json:"reason,omitempty"`
 	ContainerID string        `json:"container_id,omitempty"`
 	PID         int           `json:"pid,omitempty"`
@@ -137,6 +160,10 @@ func (a *Assignment) Ran() uint64 {
 
 // Owner is the node that has the slot.
 func (a *Assignment) Owner() api.NodeID { return api.NodeID(a.Stamp.Mid) }
+
+// waits says whether the task has ended and is to be started again in its place,
+// after a pause. Its owner still serves the slot.
+func (a *Assignment) waits() bool { return a.State == api.Starting && !a.FinishedAt.IsZero() }
 
 func (a *Assignment) record(now time.Time) (gossip.Record, error) {
 	b, err := json.Marshal(a)
@@ -170,6 +197,10 @@ type MemberRecord struct {
 	Arch    string            `json:"arch"`
 	// Draining says that the node gives up its tasks and takes none.
 	Draining bool `json:"draining,omitempty"`
+	// Cordoned says that the node takes no new tasks and keeps those it has.
+	Cordoned bool `json:"cordoned,omitempty"`
+	// Given are those of Labels that it was not started with, or above its own.
+	Given map[string]string `json:"given,omitempty"`
 
 	ID      api.NodeID   `json:"-"`
 	Stamp   gossip.Stamp `json:"-"`
@@ -190,6 +221,9 @@ func decodeMember(r gossip.Record) (*MemberRecord, error) {
 		return nil, fmt.Errorf("decode %s: %w", r.Key, err)
 	}
 	m.ID = api.NodeID(strings.TrimPrefix(r.Key, "m/"))
+	if _, err := peerID(m.ID); err != nil || r.Key != memberKey(m.ID) {
+		return nil, fmt.Errorf("decode %.200q: it is not about a node", r.Key)
+	}
 	m.Stamp, m.Removed = r.Stamp, r.Removed
 	if m.Labels == nil {
 		m.Labels = map[string]string{}

@@ -21,6 +21,9 @@ import (
 	"github.com/exitae337/orchestergo/runtime"
 )
 
+// somebody is the id of a node.
+const somebody = "12D3KooWGJe13fT97uMcmT5NSDzs1WwGMUXNPbTa2LvHbWwT7cAU"
+
 func quiet() logrus.FieldLogger {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
@@ -85,7 +88,9 @@ func TestRecordRoundTrips(t *testing.T) {
 	j.Stopped, j.RestartSeq, j.UpdatedAt, j.Previous = true, 4, planNow.UTC(), &prev
 	j.Hash = j.Spec.TemplateHash(4)
 	j.Spec = j.Spec.Spec()
+	j.Keys, j.Forced = []peer.UsedKey{{Key: "a", Request: "b"}}, true
 	r := encoded(t, peer.EncodeJob, j)
+	j.ETag = peer.ETag(r)
 	if r.Key != "j/web" || r.Stamp != j.Stamp || r.Removed || r.Time != planNow.UnixMilli() {
 		t.Errorf("record of a job: got %+v", r)
 	}
@@ -106,10 +111,21 @@ func TestRecordRoundTrips(t *testing.T) {
 		t.Errorf("got epoch %d, ran %d, owner %s", a.Epoch(), a.Ran(), a.Owner())
 	}
 
-	m := &peer.MemberRecord{ID: "n1", Name: "one", Address: "127.0.0.1:7071", Labels: map[string]string{"zone": "a"}, OS: "linux", Arch: "arm64",
+	m := &peer.MemberRecord{ID: somebody, Name: "one", Address: "127.0.0.1:7071", Labels: map[string]string{"zone": "a"}, OS: "linux", Arch: "arm64",
+		Draining: true, Cordoned: true, Given: map[string]string{"zone": "a"},
 		Stamp: gossip.Stamp{Major: 8, Mid: peer.RemovedMid, Minor: 2, Writer: "n1.b"}, Removed: true}
 	if got, err := peer.DecodeMember(encoded(t, peer.EncodeMember, m)); err != nil || !reflect.DeepEqual(got, m) {
 		t.Errorf("got %+v, %v, want %+v", got, err, m)
+	}
+}
+
+func TestDecodeMemberRefuses(t *testing.T) {
+	for _, key := range []string{"m/n1", "m/", "m/../x", "m/" + somebody + "x", somebody, "j/" + somebody, "m/" + strings.Repeat("1", 1<<10)} {
+		r := encoded(t, peer.EncodeMember, &peer.MemberRecord{ID: somebody, Name: "one", Stamp: gossip.Stamp{Major: 1, Minor: 1, Writer: "n1.b"}})
+		r.Key = key
+		if m, err := peer.DecodeMember(r); err == nil || len(err.Error()) > 300 {
+			t.Errorf("%.80q: got %+v, %v, want that it is not about a node", key, m, err)
+		}
 	}
 }
 
@@ -275,7 +291,7 @@ func TestIndex(t *testing.T) {
 	slot := func(epoch, n uint64, owner string) gossip.Record {
 		return encoded(t, peer.EncodeAssignment, &peer.Assignment{State: api.Running, Key: k, Stamp: gossip.Stamp{Major: epoch, Mid: owner, Minor: n, Writer: owner + ".b"}})
 	}
-	member := encoded(t, peer.EncodeMember, &peer.MemberRecord{ID: "n1", Name: "one", Stamp: gossip.Stamp{Major: 1, Minor: 1, Writer: "n1.b"}})
+	member := encoded(t, peer.EncodeMember, &peer.MemberRecord{ID: somebody, Name: "one", Stamp: gossip.Stamp{Major: 1, Minor: 1, Writer: "n1.b"}})
 	for i, step := range []struct {
 		r    gossip.Record
 		want bool
@@ -292,7 +308,7 @@ func TestIndex(t *testing.T) {
 	if got := x.Slot(k); got == nil || got.Epoch() != 3 || got.Owner() != "n1" {
 		t.Errorf("slot: got %+v", got)
 	}
-	if x.Job("web") == nil || x.Member("n1") == nil {
+	if x.Job("web") == nil || x.Member(somebody) == nil {
 		t.Error("a job or a member is missing; one bad record must not take away a good one")
 	}
 	for _, key := range []string{"a/web/07/1", "a/web/7/0", "j/db", "m/n2", "z/later", ""} {
@@ -301,7 +317,7 @@ func TestIndex(t *testing.T) {
 	if jobs, slots, members := x.Sizes(); jobs != 1 || slots != 1 || members != 1 {
 		t.Errorf("dropping others left %d jobs, %d jobs with slots, %d members, want 1 of each", jobs, slots, members)
 	}
-	for _, key := range []string{"a/web/7/1", "j/web", "m/n1"} {
+	for _, key := range []string{"a/web/7/1", "j/web", "m/" + somebody} {
 		x.Drop(key)
 	}
 	if jobs, slots, members := x.Sizes(); jobs+slots+members != 0 {
@@ -405,5 +421,32 @@ func TestKeys(t *testing.T) {
 	}
 	if got, want := fmt.Sprint(peer.SlotKey{Job: "web", Life: 7, Slot: 3}), "web.3"; got != want {
 		t.Errorf("a slot prints as %q, want %q", got, want)
+	}
+}
+
+// An ETag is the version and a hash that no other write has.
+func TestETags(t *testing.T) {
+	base := planJob("web", 3)
+	seen := map[string]string{}
+	for what, change := range map[string]func(*peer.JobRecord){
+		"as it is":         func(*peer.JobRecord) {},
+		"another writer":   func(j *peer.JobRecord) { j.Stamp.Writer = "other" },
+		"another life":     func(j *peer.JobRecord) { j.Stamp.Major++ },
+		"another version":  func(j *peer.JobRecord) { j.Stamp.Minor++ },
+		"other replicas":   func(j *peer.JobRecord) { j.Spec.Replicas++ },
+		"stopped":          func(j *peer.JobRecord) { j.Stopped = true },
+		"restarted":        func(j *peer.JobRecord) { j.RestartSeq++ },
+		"removed for good": func(j *peer.JobRecord) { j.Stamp.Mid = peer.RemovedMid },
+	} {
+		j := *base
+		change(&j)
+		got := peer.ETag(encoded(t, peer.EncodeJob, &j))
+		if other := seen[got]; other != "" {
+			t.Errorf("%s and %s: both have ETag %s", what, other, got)
+		}
+		if want := fmt.Sprintf("%d-", j.Version()); !strings.HasPrefix(got, want) || len(got) != len(want)+8 {
+			t.Errorf("%s: got ETag %s, want %s and eight digits", what, got, want)
+		}
+		seen[got] = what
 	}
 }

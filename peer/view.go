@@ -23,10 +23,20 @@ const (
 	tagVersion  = "v"
 	tagState    = "s"
 	tagDrivers  = "d" // usable ones, comma separated
+	tagFault    = "e" // why others are not usable
+	tagAllow    = "a" // comma separated
 	tagCapacity = "c" // milli-cores/MiB
 	tagFree     = "f"
 	tagTasks    = "t"
 	tagZone     = "z"
+)
+
+// What there is room for in the tags: their values together, beside the names of the
+// tags and what gossip adds, the words about drivers, and the zone.
+const (
+	tagRoom  = 400
+	maxFault = 120
+	maxZone  = 128
 )
 
 func encodeResources(r api.Resources) string {
@@ -72,11 +82,17 @@ func (p *Peer) tagsLocked() map[string]string {
 	}
 	slices.Sort(drivers)
 	ledger, tasks := p.ledger()
-	return map[string]string{
+	tags := map[string]string{
 		tagName: p.cfg.Name, tagVersion: p.cfg.Version.Version, tagState: p.state(),
-		tagDrivers: strings.Join(drivers, ","), tagCapacity: encodeResources(p.cfg.Capacity),
-		tagFree: encodeResources(ledger.Free()), tagTasks: strconv.Itoa(tasks), tagZone: p.cfg.Labels["zone"],
+		tagDrivers: strings.Join(drivers, ","), tagAllow: strings.Join(p.cfg.Allow, ","), tagCapacity: encodeResources(p.cfg.Capacity),
+		tagFree: encodeResources(ledger.Free()), tagTasks: strconv.Itoa(tasks), tagZone: p.zone(),
 	}
+	room := tagRoom
+	for _, v := range tags {
+		room -= len(v)
+	}
+	tags[tagFault] = shortened(p.faults(), min(room, maxFault))
+	return tags
 }
 
 // publish hands changed tags to gossip. Figures that move a little wait for ten
@@ -127,13 +143,18 @@ type nodeView struct {
 	version  string
 	zone     string
 	drivers  []string
+	allow    []string
 	capacity api.Resources
 	free     api.Resources
 	tasks    int
 	why      string // it is absent
+	fault    string // drivers that it cannot use, and why
 	member   *MemberRecord
 	since    time.Time
 }
+
+// cordoned says whether it takes no new tasks, which it says in the table.
+func (v *nodeView) cordoned() bool { return v.member != nil && !v.member.Removed && v.member.Cordoned }
 
 // nodes is this node's view of all nodes, itself included: live and dead members
 // by gossip, and members that it has not seen at all. Lock held.
@@ -169,12 +190,15 @@ func (p *Peer) absent() NodeState {
 func (p *Peer) nodeView(id api.NodeID, m gossip.Member, now time.Time) *nodeView {
 	v := &nodeView{
 		NodeState: NodeState{ID: id, Alive: m.Status == gossip.MemberAlive, Left: m.Status == gossip.MemberLeft, State: m.Tags[tagState], AbsentSince: m.Since},
-		boot:      m.Boot, name: m.Tags[tagName], version: m.Tags[tagVersion], zone: m.Tags[tagZone],
+		boot:      m.Boot, name: m.Tags[tagName], version: m.Tags[tagVersion], zone: m.Tags[tagZone], fault: m.Tags[tagFault],
 		capacity: decodeResources(m.Tags[tagCapacity]), free: decodeResources(m.Tags[tagFree]),
 		address: fmt.Sprintf("%s:%d", m.Addr, m.GossipPort), since: m.Since,
 	}
 	if d := m.Tags[tagDrivers]; d != "" {
 		v.drivers = strings.Split(d, ",")
+	}
+	if a := m.Tags[tagAllow]; a != "" {
+		v.allow = strings.Split(a, ",")
 	}
 	v.tasks, _ = strconv.Atoi(m.Tags[tagTasks]) // display only
 	if id == p.id {
@@ -300,10 +324,7 @@ func (p *Peer) rival() string {
 // returns what to put. Lock held.
 func (p *Peer) enroll(now time.Time) (gossip.Record, bool) {
 	address, _ := p.Addresses()
-	m := &MemberRecord{ID: p.id, Name: p.cfg.Name, Address: address, Labels: p.cfg.Labels, OS: p.cfg.OS, Arch: p.cfg.Arch}
-	if m.Labels == nil {
-		m.Labels = map[string]string{} // as it is read back, or each look would write it anew
-	}
+	m := &MemberRecord{ID: p.id, Name: p.cfg.Name, Address: address, Labels: p.labels(nil), OS: p.cfg.OS, Arch: p.cfg.Arch}
 	old := p.index.members[p.id]
 	switch {
 	case old == nil || old.Removed:
@@ -312,7 +333,7 @@ func (p *Peer) enroll(now time.Time) (gossip.Record, bool) {
 			m.Stamp.Major = old.Stamp.Major + 1
 		}
 		m.Stamp.Minor = 1
-	case p.keepDraining(m, old).same(old):
+	case p.keepAmended(m, old).same(old):
 		return gossip.Record{}, false
 	default:
 		m.Stamp.Major, m.Stamp.Minor = old.Stamp.Major, old.Stamp.Minor+1
@@ -327,9 +348,9 @@ func (p *Peer) enroll(now time.Time) (gossip.Record, bool) {
 	return r, true
 }
 
-// keepDraining carries over what only setDraining changes.
-func (p *Peer) keepDraining(m, old *MemberRecord) *MemberRecord {
-	m.Draining = old.Draining
+// keepAmended carries over what only amend changes.
+func (p *Peer) keepAmended(m, old *MemberRecord) *MemberRecord {
+	m.Draining, m.Cordoned, m.Given, m.Labels = old.Draining, old.Cordoned, old.Given, p.labels(old.Given)
 	return m
 }
 
@@ -345,7 +366,7 @@ func candidates(nodes map[api.NodeID]*nodeView) []bidding.Candidate {
 			continue
 		}
 		out = append(out, bidding.Candidate{
-			ID: id, Name: v.name, Alive: v.Alive, State: state, Drivers: v.drivers,
+			ID: id, Name: v.name, Alive: v.Alive, State: state, Cordoned: v.cordoned(), Drivers: v.drivers, Allow: v.allow,
 			Capacity: v.capacity, Free: v.free, Tasks: v.tasks,
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/exitae337/orchestergo/api"
+	"github.com/exitae337/orchestergo/runtime"
 )
 
 // Presence is whether a node is here. Unknown is neither: what an unknown owner
@@ -31,6 +32,8 @@ const (
 // NodeState is a node as the planning node sees it.
 type NodeState struct {
 	ID           api.NodeID
+	Name         string
+	Why          string // it is absent
 	Alive        bool
 	Left         bool                 // left, or was removed: gone at once, whatever the deadlines
 	State        string               // as it gossips, while alive
@@ -113,8 +116,8 @@ const (
 // Condition says how slot k of j stands: done when a batch task has completed,
 // whoever is dead; served when its owner is alive and has it in a live state;
 // undecided while its owner is neither here nor dead, or ends what must never run
-// twice. An owner that has not got it running after twice its start timeout does
-// not serve it, whatever it says.
+// twice. An owner that has not got it running after twice its start timeout, and
+// the pause before a restart, does not serve it, whatever it says.
 func (w *World) Condition(j *JobRecord, k SlotKey) Condition {
 	a := w.Slots(k)
 	switch {
@@ -141,7 +144,11 @@ func (w *World) Condition(j *JobRecord, k SlotKey) Condition {
 	if a.State == api.Stopping {
 		return Undecided // two at once would be a fault: nobody starts before its owner says that it is gone
 	}
-	if a.State != api.Running && w.Now.Sub(w.Changed(k)) > 2*time.Duration(j.Spec.StartTimeout) {
+	patience := 2 * time.Duration(j.Spec.StartTimeout)
+	if a.waits() {
+		patience += runtime.Next(j.Spec, -1, a.Restarts).Delay
+	}
+	if a.State != api.Running && w.Now.Sub(w.Changed(k)) > patience {
 		return Unserved
 	}
 	return Served

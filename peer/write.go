@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/exitae337/orchestergo/api"
-	"github.com/exitae337/orchestergo/gossip"
 )
 
 // clockLimit is how far a clock may be off before its node refuses to create
@@ -31,156 +30,97 @@ func (p *Peer) readyLocked() error {
 }
 
 // Submit creates a job, see api.Service.
-func (p *Peer) Submit(ctx context.Context, spec api.Job) (api.Written, error) {
+func (p *Peer) Submit(ctx context.Context, spec api.Job, o api.WriteOptions) (api.Written, error) {
 	if err := spec.Validate(); err != nil {
 		return api.Written{}, err
 	}
-	now := time.Now()
-	p.mu.Lock()
-	j, err := p.create(spec.Spec(), now)
-	p.mu.Unlock()
-	if err != nil {
-		return api.Written{}, err
-	}
-	w, err := p.storeJob(ctx, j, now)
+	w, err := p.writeJob(ctx, p.creation(spec.Spec(), o))
 	var e *api.Error
-	if errors.As(err, &e) && e.Code == api.Stale {
+	if errors.As(err, &e) && e.Code == api.Stale && e.Current != nil && o.Meets(e.Current.ETag) {
 		return w, &api.Error{
-			Code: api.JobExists, Detail: fmt.Sprintf("job %s was created elsewhere at the same time", spec.Name), Current: e.Current,
-			Hint: "choose another name, or remove it first: orch rm " + spec.Name,
+			Code: api.JobExists, Detail: fmt.Sprintf("job %s was created elsewhere at the same time", spec.Name), Current: e.Current, Hint: takenHint(spec.Name),
 		}
 	}
 	return w, err
 }
 
-// create makes the record of a new life. Lock held.
-func (p *Peer) create(spec api.Job, now time.Time) (*JobRecord, error) {
-	if err := p.readyLocked(); err != nil {
-		return nil, err
-	}
-	if off := p.clockOff(); off > clockLimit {
-		e := api.Errorf(api.ClockOff, "the clock of node %s is %s off from the other nodes'", p.cfg.Name, off.Round(time.Second)).
-			WithHint("set the clocks right (chrony, systemd-timesyncd) or ask another node")
-		e.RetryAfter = 30 * time.Second
-		return nil, e
-	}
-	life := uint64(now.UnixMilli())
-	if old := p.index.jobs[spec.Name]; old != nil {
-		if !old.Removed {
-			job := p.job(old, p.nodes(now), now)
-			return nil, &api.Error{
-				Code: api.JobExists, Detail: fmt.Sprintf("the name %s is taken (generation %d)", spec.Name, old.Version()), Current: &job,
-				Hint: "choose another name, or remove it first: orch rm " + spec.Name,
-			}
+// creation is the change that makes a job.
+func (p *Peer) creation(spec api.Job, o api.WriteOptions) change {
+	c := newChange("submit", spec.Name, o, spec)
+	c.next = func(old *JobRecord, now time.Time) (*JobRecord, error) {
+		if old != nil && !old.Removed {
+			return nil, p.nameTaken(old, now)
 		}
-		life = max(life, old.Stamp.Major+1)
+		return p.newLife(spec, old, now)
 	}
-	return &JobRecord{Spec: spec, UpdatedAt: now.UTC(), Stamp: gossip.Stamp{Major: life, Minor: 1, Writer: p.writer()}}, nil
+	return c
 }
 
-// storeJob writes one job record to the disks that make it safe. The answer is the
-// job as it then is.
-func (p *Peer) storeJob(ctx context.Context, j *JobRecord, now time.Time) (api.Written, error) {
-	r, err := j.record(now)
-	if err != nil {
+// nameTaken refuses to create what is there. Lock held.
+func (p *Peer) nameTaken(old *JobRecord, now time.Time) error {
+	job := p.job(old, p.nodes(now), now)
+	return &api.Error{
+		Code: api.JobExists, Detail: fmt.Sprintf("the name %s is taken (generation %d)", old.Spec.Name, old.Version()), Current: &job, Hint: takenHint(old.Spec.Name),
+	}
+}
+
+func takenHint(name string) string {
+	return fmt.Sprintf("orch update %s changes that job; orch rm %s removes it; --name gives this one another name", name, name)
+}
+
+// Put creates a job or replaces its specification, see api.Service.
+func (p *Peer) Put(ctx context.Context, spec api.Job, o api.WriteOptions) (api.Written, error) {
+	if err := spec.Validate(); err != nil {
 		return api.Written{}, err
 	}
-	wanted := p.disksWanted()
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	ack, err := p.replica.Replicate(ctx, wanted, r)
-	greater := ack.Greater
-	if errors.Is(err, gossip.ErrStale) {
-		if cur, ok := p.replica.Get(r.Key); ok && len(greater) == 0 {
-			greater = []gossip.Record{cur}
-		}
-	} else if err != nil {
-		return api.Written{}, fmt.Errorf("store job %s: %w", j.Spec.Name, err)
-	}
-	p.look()
-	if len(greater) > 0 {
-		return api.Written{}, p.stale(j.Spec.Name, greater[0])
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.note(r, time.Now())
-	cur := p.index.jobs[j.Spec.Name]
-	if cur == nil || cur.Stamp.Compare(r.Stamp) != 0 {
-		if cur, err = decodeJob(r); err != nil {
-			return api.Written{}, err
-		}
-	}
-	return api.Written{Job: p.job(cur, p.nodes(time.Now()), time.Now()), Disks: ack.Disks, Wanted: wanted}, nil
+	return p.writeJob(ctx, p.replacement(spec.Spec(), o))
 }
 
-// stale is the refusal of a write that somebody overtook.
-func (p *Peer) stale(name string, greater gossip.Record) error {
-	e := api.Errorf(api.Stale, "job %s was changed elsewhere at the same time", name).WithHint("look at it again, and repeat what is still wanted")
-	if j, err := decodeJob(greater); err == nil && !j.Removed {
-		p.mu.Lock()
-		job := p.job(j, p.nodes(time.Now()), time.Now())
-		p.mu.Unlock()
-		e.Current = &job
-	}
-	return e
+// replacement is the change that makes a job what spec says.
+func (p *Peer) replacement(spec api.Job, o api.WriteOptions) change {
+	c := newChange("put", spec.Name, o, spec)
+	c.next = func(old *JobRecord, now time.Time) (*JobRecord, error) { return p.replaced(spec, old, now) }
+	return c
 }
 
-// disksWanted is how many disks make a write safe.
-func (p *Peer) disksWanted() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := 0
-	for _, m := range p.index.members {
-		if !m.Removed {
-			n++
-		}
-	}
-	return max(1, min(durableDisks, n))
-}
-
-// change writes the next version of a job, as edit makes it from the current one.
-// If edit says that nothing changes, nothing is written.
-func (p *Peer) change(ctx context.Context, name string, edit func(*JobRecord) (changed bool, err error)) (api.Written, error) {
-	now := time.Now()
-	p.mu.Lock()
-	next, job, err := p.nextVersion(name, now, edit)
-	p.mu.Unlock()
-	switch {
-	case err != nil:
-		return api.Written{}, err
-	case next == nil:
-		return api.Written{Job: job, Disks: p.disksWanted(), Wanted: p.disksWanted(), Existed: true}, nil
-	}
-	return p.storeJob(ctx, next, now)
-}
-
-// nextVersion is nil if nothing changes; then the job is as it stays. Lock held.
-func (p *Peer) nextVersion(name string, now time.Time, edit func(*JobRecord) (bool, error)) (*JobRecord, api.Job, error) {
-	if err := p.readyLocked(); err != nil {
-		return nil, api.Job{}, err
-	}
-	old := p.index.jobs[name]
+// replaced is the version of a job with another specification; nil if it has that
+// already. A batch job never changes: its tasks may have run to their end, so another
+// specification is another life. Lock held.
+func (p *Peer) replaced(spec api.Job, old *JobRecord, now time.Time) (*JobRecord, error) {
 	if old == nil || old.Removed {
-		return nil, api.Job{}, jobNotFound(name)
+		return p.newLife(spec, old, now)
 	}
-	next := *old
-	changed, err := edit(&next)
-	if err != nil {
-		return nil, api.Job{}, err
+	if len(spec.Differs(old.Spec)) == 0 {
+		return nil, nil
 	}
-	if !changed {
-		return nil, p.job(old, p.nodes(now), now), nil
+	next := p.nextOf(old, now)
+	if spec.Type == api.BatchJob || old.Spec.Type == api.BatchJob {
+		var err error
+		if next, err = p.newLife(spec, old, now); err != nil {
+			return nil, err
+		}
 	}
-	if next.Spec.TemplateHash(0) != old.Spec.TemplateHash(0) || next.Spec.Replicas != old.Spec.Replicas {
-		prev := old.Spec
-		next.Previous = &prev
+	next.Spec, next.Previous = spec, old.asRead()
+	return next, nil
+}
+
+// change writes the next version of a job that is there, as edit makes it from the
+// current one. If edit says that nothing changes, nothing is written.
+func (p *Peer) change(ctx context.Context, c change, edit func(*JobRecord) (changed bool, err error)) (api.Written, error) {
+	c.next = func(old *JobRecord, now time.Time) (*JobRecord, error) {
+		if old == nil || old.Removed {
+			return nil, jobNotFound(c.name)
+		}
+		next := p.nextOf(old, now)
+		if changed, err := edit(next); err != nil || !changed {
+			return nil, err
+		}
+		if next.Spec.Replicas != old.Spec.Replicas {
+			next.Previous = old.asRead()
+		}
+		return next, nil
 	}
-	next.UpdatedAt = now.UTC()
-	next.Stamp.Minor, next.Stamp.Writer = old.Version()+1, p.writer()
-	if next.Removed {
-		next.Stamp.Mid = removedMid
-	}
-	return &next, api.Job{}, nil
+	return p.writeJob(ctx, c)
 }
 
 func jobNotFound(name string) *api.Error {
@@ -188,16 +128,16 @@ func jobNotFound(name string) *api.Error {
 }
 
 // Remove removes a job for good, see api.Service.
-func (p *Peer) Remove(ctx context.Context, name string) (api.Written, error) {
-	return p.change(ctx, name, func(j *JobRecord) (bool, error) {
-		j.Removed = true
+func (p *Peer) Remove(ctx context.Context, name string, o api.WriteOptions) (api.Written, error) {
+	return p.change(ctx, newChange("remove", name, o, o.Force), func(j *JobRecord) (bool, error) {
+		j.Removed, j.Forced, j.Stamp.Mid = true, o.Force, removedMid
 		return true, nil
 	})
 }
 
 // Scale sets the number of replicas, see api.Service.
-func (p *Peer) Scale(ctx context.Context, name string, replicas int) (api.Written, error) {
-	return p.change(ctx, name, func(j *JobRecord) (bool, error) {
+func (p *Peer) Scale(ctx context.Context, name string, replicas int, o api.WriteOptions) (api.Written, error) {
+	return p.change(ctx, newChange("scale", name, o, replicas), func(j *JobRecord) (bool, error) {
 		if j.Spec.Type == api.BatchJob {
 			return false, api.Errorf(api.NotScalable, "job %s is a batch job: its number of tasks is part of what it is", name).
 				WithHint("submit another job with the number wanted")
@@ -209,8 +149,8 @@ func (p *Peer) Scale(ctx context.Context, name string, replicas int) (api.Writte
 }
 
 // Stop keeps a job without its tasks, see api.Service.
-func (p *Peer) Stop(ctx context.Context, name string) (api.Written, error) {
-	return p.change(ctx, name, func(j *JobRecord) (bool, error) {
+func (p *Peer) Stop(ctx context.Context, name string, o api.WriteOptions) (api.Written, error) {
+	return p.change(ctx, newChange("stop", name, o, nil), func(j *JobRecord) (bool, error) {
 		changed := !j.Stopped
 		j.Stopped = true
 		return changed, nil
@@ -218,8 +158,8 @@ func (p *Peer) Stop(ctx context.Context, name string) (api.Written, error) {
 }
 
 // Restart wants a stopped job again or replaces its tasks, see api.Service.
-func (p *Peer) Restart(ctx context.Context, name string) (api.Written, error) {
-	return p.change(ctx, name, func(j *JobRecord) (bool, error) {
+func (p *Peer) Restart(ctx context.Context, name string, o api.WriteOptions) (api.Written, error) {
+	return p.change(ctx, newChange("restart", name, o, nil), func(j *JobRecord) (bool, error) {
 		if j.Stopped {
 			j.Stopped = false
 			return true, nil

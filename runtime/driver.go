@@ -45,6 +45,7 @@ type Spec struct {
 	Command []string
 	Env     map[string]string // the job's, and ORCH_* beside them
 	Limits  api.Resources     // zero is no limit
+	Access  api.Access        // what it gets of the node beyond its confinement
 }
 
 // State is what an engine says of a container.
@@ -67,8 +68,11 @@ type Container struct {
 	FinishedAt time.Time // zero unless Exited
 	ExitCode   int       // -1 when it cannot be known
 	OOM        bool      // ended for want of memory
-	Reason     string    // words for a bad end, such as "killed by signal 9"
+	Reason     string    // words for a bad end, such as "killed by signal 9", or Paused
 }
+
+// Paused is the Reason of a Running container that somebody has paused.
+const Paused = "paused"
 
 // ErrNotFound is returned for a container that the driver does not have.
 var ErrNotFound = errors.New("no such container")
@@ -116,7 +120,7 @@ type Driver interface {
 type Reaper interface {
 	Driver
 	// Siblings lists the containers that labels of this cluster say are another
-	// node's, and that have not exited.
+	// node's, exited ones included where they are not that node's alone to see.
 	Siblings(ctx context.Context) ([]Container, error)
 	// Reap kills and removes a sibling. When it returns nil, the sibling is gone.
 	Reap(ctx context.Context, c Container) error

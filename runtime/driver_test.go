@@ -452,6 +452,8 @@ var behaviours = map[string]func(t *testing.T, r rig){
 			{"stderr", api.LogOptions{Tail: -1, Streams: []string{"stderr"}}, nil},
 			{"since long ago", api.LogOptions{Tail: -1, Since: time.Now().Add(-time.Hour)}, []string{"one", "two", "three"}},
 			{"since the future", api.LogOptions{Tail: -1, Since: time.Now().Add(time.Hour)}, nil},
+			{"until the future", api.LogOptions{Tail: 2, Until: time.Now().Add(time.Hour)}, []string{"two", "three"}},
+			{"until long ago", api.LogOptions{Tail: -1, Until: time.Now().Add(-time.Hour)}, nil},
 		} {
 			if got := logs(t, r, c.ID, q.o); !slices.Equal(got, q.want) {
 				t.Errorf("%s: %q, want %q", q.name, got, q.want)
@@ -466,6 +468,13 @@ var behaviours = map[string]func(t *testing.T, r rig){
 		case got := <-done:
 			t.Fatalf("following ended with %q while it runs", got)
 		case <-time.After(50 * time.Millisecond): // not proof, but any time would do
+		}
+		for deadline := time.After(soon); len(logs(t, r, c.ID, api.LogOptions{Tail: -1})) < 3; {
+			select {
+			case <-deadline:
+				t.Fatal("it does not print")
+			case <-time.After(10 * time.Millisecond):
+			}
 		}
 		if err := r.Stop(t.Context(), c.ID, soon); err != nil {
 			t.Fatalf("Stop: %v", err)

@@ -24,7 +24,7 @@ func TestCapacityUnderAHundredSubmits(t *testing.T) {
 	for i := range jobs {
 		wg.Go(func() {
 			n := lab.Nodes()[i%5]
-			if _, err := n.Service().Submit(ctx, sleeper(fmt.Sprintf("web-%02d", i), 1)); err != nil {
+			if _, err := n.Service().Submit(ctx, sleeper(fmt.Sprintf("web-%02d", i), 1), api.WriteOptions{}); err != nil {
 				t.Errorf("submit web-%02d to %s: %v", i, n.Name, err)
 			}
 		})
@@ -39,7 +39,7 @@ func TestCapacityUnderAHundredSubmits(t *testing.T) {
 	removed := 0
 	for _, task := range tasksOf(ctx, t, lab.Nodes()[0], "") {
 		if task.State == api.Running && removed < 10 {
-			if _, err := lab.Nodes()[removed%5].Service().Remove(ctx, task.Job); err != nil {
+			if _, err := lab.Nodes()[removed%5].Service().Remove(ctx, task.Job, api.WriteOptions{}); err != nil {
 				t.Fatalf("remove %s: %v", task.Job, err)
 			}
 			removed++

@@ -13,7 +13,7 @@ func (l *Lab) Procs() ([]Proc, error) { return procsIn(l.dir) }
 
 // CheckJob says what keeps a job from being as it should be: every node that is
 // alive says that so many tasks run, all say the same of where, each is on a node
-// that is alive, and the process table, or the engine, has exactly one copy of each there.
+// that is alive, and the process table, or an engine, has exactly one copy of each.
 func (l *Lab) CheckJob(ctx context.Context, job string, want int) error {
 	var first map[string]api.Task
 	alive := l.Alive()
@@ -81,7 +81,7 @@ func (l *Lab) sightings(ctx context.Context) ([]sighting, error) {
 
 // checkMachine compares what the API says with the process table and the engine.
 func (l *Lab) checkMachine(ctx context.Context, job string, running map[string]api.Task) error {
-	if runtime.GOOS != "linux" && l.engine == nil {
+	if runtime.GOOS != "linux" && len(l.engines) == 0 {
 		return nil
 	}
 	seen, err := l.sightings(ctx)

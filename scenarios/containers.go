@@ -38,6 +38,8 @@ type Container struct {
 	Epoch uint64
 	State string // the engine's word, such as "running"
 
+	Engine *client.Client // that has it
+
 	lock string
 }
 
@@ -52,44 +54,83 @@ func OpenEngine() (*client.Client, error) {
 	return client.NewClientWithOpts(client.WithTLSClientConfigFromEnv(), client.WithHostFromEnv(), client.WithAPIVersionNegotiation())
 }
 
-// Engine is the engine of a lab whose driver is docker, else nil.
-func (l *Lab) Engine() *client.Client { return l.engine }
+// NodeEngine is an engine other than the machine's own.
+type NodeEngine struct {
+	Host    string // where the lab looks for it, as in DOCKER_HOST
+	Through string // where the node does, if there is something between them; empty is Host
+}
+
+// Engine is the machine's own engine if the driver of the lab is docker, else nil.
+func (l *Lab) Engine() *client.Client {
+	if len(l.engines) == 0 {
+		return nil
+	}
+	return l.engines[0]
+}
+
+// openEngines are clients of the machine's own engine and of each of others once.
+func openEngines(others map[string]NodeEngine) ([]*client.Client, error) {
+	own, err := OpenEngine()
+	if err != nil {
+		return nil, err
+	}
+	engines, hosts := []*client.Client{own}, map[string]bool{}
+	for _, e := range others {
+		if hosts[e.Host] {
+			continue
+		}
+		hosts[e.Host] = true
+		other, err := client.NewClientWithOpts(client.WithHost(e.Host), client.WithAPIVersionNegotiation())
+		if err != nil {
+			return nil, errors.Join(err, closeEngines(engines))
+		}
+		engines = append(engines, other)
+	}
+	return engines, nil
+}
+
+func closeEngines(engines []*client.Client) error {
+	var errs []error
+	for _, e := range engines {
+		errs = append(errs, e.Close())
+	}
+	return errors.Join(errs...)
+}
 
 // Containers are all containers of the lab, exited ones too; none in a lab whose
 // driver is another.
 func (l *Lab) Containers(ctx context.Context) ([]Container, error) {
-	if l.engine == nil {
-		return nil, nil
-	}
-	return containersIn(ctx, l.engine, l.dir)
+	return containersIn(ctx, l.engines, l.dir)
 }
 
 // containersIn lists the containers whose node's data directory is below dir.
-func containersIn(ctx context.Context, engine *client.Client, dir string) ([]Container, error) {
+func containersIn(ctx context.Context, engines []*client.Client, dir string) ([]Container, error) {
 	with := filters.NewArgs(filters.Arg("label", labelLock))
-	list, err := engine.ContainerList(ctx, container.ListOptions{All: true, Filters: with})
-	if err != nil {
-		return nil, fmt.Errorf("list containers: %w", err)
-	}
 	var found []Container
-	for _, s := range list {
-		if !below(s.Labels[labelLock], dir) {
-			continue
+	for _, engine := range engines {
+		list, err := engine.ContainerList(ctx, container.ListOptions{All: true, Filters: with})
+		if err != nil {
+			return nil, fmt.Errorf("list containers: %w", err)
 		}
-		epoch, _ := strconv.ParseUint(s.Labels[labelEpoch], 10, 64) // 0 is no epoch, and then seen to be wrong
-		found = append(found, Container{
-			ID: s.ID, Node: api.NodeID(s.Labels[labelNode]), Task: s.Labels[labelTask], Epoch: epoch, State: s.State, lock: s.Labels[labelLock],
-		})
+		for _, s := range list {
+			if !below(s.Labels[labelLock], dir) {
+				continue
+			}
+			epoch, _ := strconv.ParseUint(s.Labels[labelEpoch], 10, 64) // 0 is no epoch, and then seen to be wrong
+			found = append(found, Container{
+				ID: s.ID, Node: api.NodeID(s.Labels[labelNode]), Task: s.Labels[labelTask], Epoch: epoch, State: s.State, lock: s.Labels[labelLock], Engine: engine,
+			})
+		}
 	}
 	return found, nil
 }
 
 // killContainers kills what runs below dir and returns when nothing does. What was
 // about to start is removed: the engine may be in the middle of it.
-func killContainers(ctx context.Context, engine *client.Client, dir string) error {
+func killContainers(ctx context.Context, engines []*client.Client, dir string) error {
 	quiet := 0
 	for {
-		list, err := containersIn(ctx, engine, dir)
+		list, err := containersIn(ctx, engines, dir)
 		if err != nil {
 			return err
 		}
@@ -99,10 +140,10 @@ func killContainers(ctx context.Context, engine *client.Client, dir string) erro
 			switch {
 			case c.Runs():
 				quiet = 0
-				g.Go(func() error { return engine.ContainerKill(ctx, c.ID, "SIGKILL") })
+				g.Go(func() error { return c.Engine.ContainerKill(ctx, c.ID, "SIGKILL") })
 			case c.State == container.StateCreated:
 				quiet = 0
-				g.Go(func() error { return removeContainer(ctx, engine, c.ID) })
+				g.Go(func() error { return removeContainer(ctx, c.Engine, c.ID) })
 			}
 		}
 		if err := g.Wait(); err != nil && !cerrdefs.IsNotFound(err) && !cerrdefs.IsConflict(err) {
@@ -119,11 +160,11 @@ func killContainers(ctx context.Context, engine *client.Client, dir string) erro
 
 // sweepContainers removes all containers below dir and returns how many there were
 // when no more have come for a while.
-func sweepContainers(ctx context.Context, engine *client.Client, dir string) (int, error) {
+func sweepContainers(ctx context.Context, engines []*client.Client, dir string) (int, error) {
 	seen := map[string]bool{}
 	last := time.Now()
 	for {
-		list, err := containersIn(ctx, engine, dir)
+		list, err := containersIn(ctx, engines, dir)
 		if err != nil {
 			return len(seen), err
 		}
@@ -136,7 +177,7 @@ func sweepContainers(ctx context.Context, engine *client.Client, dir string) (in
 		g.SetLimit(8)
 		for _, c := range list {
 			seen[c.ID] = true
-			g.Go(func() error { return removeContainer(ctx, engine, c.ID) })
+			g.Go(func() error { return removeContainer(ctx, c.Engine, c.ID) })
 		}
 		if err := g.Wait(); err != nil {
 			return len(seen), fmt.Errorf("remove containers: %w", err)

@@ -5,9 +5,9 @@
 // commands below it are a demonstration and what it is compared with.
 //
 // A [Lab] is a cluster on the loopback interface: a directory for each node, three
-// ports for each, tasks run as processes or as containers of the one docker engine
-// there is. The nodes share nothing but the machine, so the death of one host is the
-// death of one agent and its tasks ([Lab.KillHost]).
+// ports for each, tasks run as processes or as containers of the docker
+// engines there are. The nodes share nothing but the machine, so the death of one
+// host is the death of one agent and its tasks ([Lab.KillHost]).
 //
 // Invariants: a lab is a black box; nothing here knows what a node is made of. What
 // the API says is held against the process table and the engine ([Lab.CheckJob]),

@@ -21,6 +21,7 @@ import (
 // comes back, in its place or, once restarts are used up, as a new attempt, and the
 // words say why. Containers that are not ours are left alone by all of it.
 func TestDockerBehindOurBack(t *testing.T) {
+	t.Parallel()
 	ctx, lab := startDocker(t, 3, scenarios.LabConfig{})
 	engine := lab.Engine()
 	strangers := []string{
@@ -35,17 +36,17 @@ func TestDockerBehindOurBack(t *testing.T) {
 		do       func(id string) error
 		epoch    uint64
 		restarts int
-		words    string // one of these is said of the first attempt, if another follows it
+		words    string // one of these is said of the first attempt
 	}{
-		{"killed", 3, func(id string) error { return engine.ContainerKill(ctx, id, "SIGKILL") }, 1, 1, ""},
+		{"killed", 3, func(id string) error { return engine.ContainerKill(ctx, id, "SIGKILL") }, 1, 1, "starting: killed by signal 9, restarts in 1s (1 of 3)"},
 		{"removed", 3, func(id string) error {
 			return engine.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})
-		}, 1, 1, ""},
-		{"stopped", 3, func(id string) error { return engine.ContainerStop(ctx, id, container.StopOptions{}) }, 1, 1, ""},
-		{"killed-no-restart", 0, func(id string) error { return engine.ContainerKill(ctx, id, "SIGKILL") }, 2, 0, "killed by signal 9"},
+		}, 1, 1, "starting: its container is gone, restarts in 1s (1 of 3)|starting: killed by signal 9, restarts in 1s (1 of 3)"},
+		{"stopped", 3, func(id string) error { return engine.ContainerStop(ctx, id, container.StopOptions{}) }, 1, 1, "starting: killed by signal 15, restarts in 1s (1 of 3)"},
+		{"killed-no-restart", 0, func(id string) error { return engine.ContainerKill(ctx, id, "SIGKILL") }, 2, 0, "failed: killed by signal 9"},
 		{"removed-no-restart", 0, func(id string) error {
 			return engine.ContainerRemove(ctx, id, container.RemoveOptions{Force: true})
-		}, 2, 0, "its container is gone|killed by signal 9"},
+		}, 2, 0, "failed: its container is gone|failed: killed by signal 9"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -71,10 +72,11 @@ func TestDockerBehindOurBack(t *testing.T) {
 			if now := taskAt(ctx, t, asked, other.ID); now.ContainerID != other.ContainerID {
 				t.Errorf("%s was not touched, and is another container now", other.ID)
 			}
-			_, err := asked.Service().Remove(ctx, tt.name)
+			_, err := asked.Service().Remove(ctx, tt.name, api.WriteOptions{})
 			must(t, err)
 		})
 	}
+	t.Run("paused", func(t *testing.T) { pausedBehindOurBack(ctx, t, lab) })
 	for _, id := range strangers {
 		intact(ctx, t, engine, id)
 	}
@@ -85,6 +87,38 @@ func TestDockerBehindOurBack(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// pausedBehindOurBack pauses a container: it is as somebody wants it, so it stays, and
+// everybody says that it is paused, until it is not. Killed while paused, it is
+// restarted as any other.
+func pausedBehindOurBack(ctx context.Context, t *testing.T, lab *scenarios.Lab) {
+	engine, asked := lab.Engine(), lab.Nodes()[0]
+	submit(ctx, t, asked, boxes(t, "paused", 2))
+	settle(ctx, t, lab, "paused", 2, 20*time.Second)
+	before := taskAt(ctx, t, asked, "paused.0")
+	says := func(what string, want api.Task) {
+		t.Helper()
+		for _, n := range lab.Nodes() {
+			eventually(ctx, t, n.Name+" says that it is "+what, 20*time.Second, func(ctx context.Context) error {
+				now := taskAt(ctx, t, n, before.ID)
+				if now.State != api.Running || now.Reason != want.Reason || now.Restarts != want.Restarts || now.Epoch != 1 || (now.ContainerID == before.ContainerID) != (want.Restarts == 0) {
+					return fmt.Errorf("it says that %s is %s (%s) in %.12s after %d restarts", now.Attempt, now.State, now.Reason, now.ContainerID, now.Restarts)
+				}
+				return nil
+			})
+		}
+	}
+	must(t, engine.ContainerPause(ctx, before.ContainerID))
+	says("paused", api.Task{Reason: "paused"})
+	must(t, engine.ContainerUnpause(ctx, before.ContainerID))
+	says("not paused", api.Task{})
+	must(t, engine.ContainerPause(ctx, before.ContainerID))
+	says("paused", api.Task{Reason: "paused"})
+	must(t, engine.ContainerKill(ctx, before.ContainerID, "SIGKILL"))
+	says("restarted", api.Task{Reason: "restarted in place: killed by signal 9", Restarts: 1})
+	_, err := asked.Service().Remove(ctx, "paused", api.WriteOptions{})
+	must(t, err)
 }
 
 // watchWords collects what is said of an attempt until the function is called.
@@ -125,27 +159,28 @@ func TestDockerOutOfMemory(t *testing.T) {
 	job.Resources.Memory, job.Limits.Memory = 16<<20, 16<<20
 	submit(ctx, t, lab.Nodes()[0], job)
 	for _, n := range lab.Nodes() {
+		var ended api.Task
 		eventually(ctx, t, "hungry.0 failed for want of memory", 30*time.Second, func(ctx context.Context) error {
-			task := taskAt(ctx, t, n, "hungry.0")
-			if task.Failures == 0 || !strings.Contains(task.Reason, "out of memory") {
-				return fmt.Errorf("%s says of %s: %s (%s) after %d failures", n.Name, task.Attempt, task.State, task.Reason, task.Failures)
+			ended = taskAt(ctx, t, n, "hungry.0")
+			if ended.State != api.Failed || !strings.Contains(ended.Reason, "out of memory") {
+				return fmt.Errorf("%s says of %s: %s (%s) after %d failures", n.Name, ended.Attempt, ended.State, ended.Reason, ended.Failures)
 			}
 			return nil
 		})
+		if ended.Restarts != 1 || ended.ExitCode == nil || *ended.ExitCode != 137 {
+			t.Errorf("%s failed after %d restarts, exit code %v, want after 1, 137", ended.Attempt, ended.Restarts, ended.ExitCode)
+		}
+		if strings.Count(ended.Reason, "out of memory") != 1 {
+			t.Errorf("reason %q, want the cause once", ended.Reason)
+		}
+		t.Logf("%s: %s", ended.Attempt, ended.Reason)
 	}
-	first := taskAt(ctx, t, lab.Nodes()[0], "hungry.0@1")
-	if first.State != api.Failed || first.Restarts != 1 || first.ExitCode == nil || *first.ExitCode != 137 {
-		t.Errorf("the first attempt is %s after %d restarts, exit code %v, want failed after 1, 137", first.State, first.Restarts, first.ExitCode)
-	}
-	if strings.Count(first.Reason, "out of memory") != 1 {
-		t.Errorf("reason %q, want the cause once", first.Reason)
-	}
-	t.Logf("%s: %s", first.Attempt, first.Reason)
 }
 
 // TestDockerImageMissing asks for an image that nobody has and nobody may pull. The
 // task fails with those words and is tried again later each time; other jobs run.
 func TestDockerImageMissing(t *testing.T) {
+	t.Parallel()
 	ctx, lab := startDocker(t, 2, scenarios.LabConfig{})
 	asked := lab.Nodes()[0]
 	job := boxes(t, "ghost", 1)

@@ -30,7 +30,7 @@ func TestDockerCapacityUnderManySubmits(t *testing.T) {
 		job.Resources, job.Limits = task, task
 		wg.Go(func() {
 			n := lab.Nodes()[i%5]
-			if _, err := n.Service().Submit(ctx, job); err != nil {
+			if _, err := n.Service().Submit(ctx, job, api.WriteOptions{}); err != nil {
 				t.Errorf("submit %s to %s: %v", job.Name, n.Name, err)
 			}
 		})
@@ -62,7 +62,7 @@ func TestDockerCapacityUnderManySubmits(t *testing.T) {
 	running := tasksOf(ctx, t, lab.Nodes()[0], "")
 	running = slices.DeleteFunc(running, func(t api.Task) bool { return t.State != api.Running })
 	for i, task := range running[:10] {
-		if _, err := lab.Nodes()[i%5].Service().Remove(ctx, task.Job); err != nil {
+		if _, err := lab.Nodes()[i%5].Service().Remove(ctx, task.Job, api.WriteOptions{}); err != nil {
 			t.Fatalf("remove %s: %v", task.Job, err)
 		}
 	}

@@ -3,7 +3,6 @@ package scenarios_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,11 +14,14 @@ import (
 )
 
 // TestDockerDrainAndLeave drains each of five nodes in turn under forty containers,
-// and has the last leave. By the engine's own account no slot is ever without a
-// running copy, and nothing runs on a node that has drained.
+// and then has each in turn leave and join again. By the engine's own account no slot
+// is ever without a running copy; nothing runs on a node that has drained, and nothing
+// at all is left of one that has left.
 func TestDockerDrainAndLeave(t *testing.T) {
+	t.Parallel()
 	const jobs, each = 4, 10
-	ctx, lab := startDocker(t, 5, scenarios.LabConfig{})
+	_, lab := startDocker(t, 5, scenarios.LabConfig{})
+	ctx := deadline(t, 2*patience) // a hundred moves: a busy machine takes a minute and a half
 	w := watchSlots(ctx, t, lab)
 	asked := lab.Nodes()[0]
 	var names []string
@@ -51,25 +53,14 @@ func TestDockerDrainAndLeave(t *testing.T) {
 		must(t, lab.AwaitReady(ctx))
 	}
 
-	leaver := fullestOf(ctx, t, lab)
-	id, held := leaver.ID(), heldBy(ctx, t, lab, leaver)
-	orch(ctx, t, lab, leaver, "leave")
-	eventually(ctx, t, "the agent of the one that left ends", 10*time.Second, func(context.Context) error {
-		if leaver.Running() {
-			return fmt.Errorf("%s runs", leaver.Name)
-		}
-		return nil
-	})
-	settleAll()
-	must(t, lab.AwaitReady(ctx))
-	list, err := lab.Containers(ctx)
-	must(t, err)
-	for _, c := range list {
-		if c.Node == id {
-			t.Errorf("%s has left, and its container of %s@%d is still there (%s)", leaver.Name, c.Task, c.Epoch, c.State)
-		}
+	for _, n := range lab.Nodes() {
+		began, held := time.Now(), heldBy(ctx, t, lab, n)
+		leave(ctx, t, lab, n)
+		settleAll()
+		t.Logf("%s left with %d containers in %s", n.Name, held, time.Since(began).Round(time.Millisecond))
+		must(t, lab.Rejoin(ctx, n))
+		must(t, lab.AwaitReady(ctx))
 	}
-	t.Logf("%s left with %d containers", leaver.Name, held)
 
 	starts := w.end()
 	if len(w.copies) != jobs*each || starts < jobs*each {
@@ -81,6 +72,25 @@ func TestDockerDrainAndLeave(t *testing.T) {
 	t.Logf("%d starts of %d slots", starts, len(w.copies))
 }
 
+// leave has a node leave: its agent ends, and none of its containers is left.
+func leave(ctx context.Context, t testing.TB, lab *scenarios.Lab, n *scenarios.Node) {
+	t.Helper()
+	orch(ctx, t, lab, n, "leave")
+	eventually(ctx, t, "the agent of "+n.Name+" ends", 10*time.Second, func(context.Context) error {
+		if n.Running() {
+			return fmt.Errorf("%s runs", n.Name)
+		}
+		return nil
+	})
+	list, err := lab.Containers(ctx)
+	must(t, err)
+	for _, c := range list {
+		if c.Node == n.ID() {
+			t.Errorf("%s has left, and its container of %s@%d is still there (%s)", n.Name, c.Task, c.Epoch, c.State)
+		}
+	}
+}
+
 // orch runs a command against a node and wants it to succeed.
 func orch(ctx context.Context, t testing.TB, lab *scenarios.Lab, n *scenarios.Node, args ...string) {
 	t.Helper()
@@ -88,12 +98,6 @@ func orch(ctx context.Context, t testing.TB, lab *scenarios.Lab, n *scenarios.No
 	if err != nil || out.Code != 0 {
 		t.Fatalf("orch %s: %v, exit code %d: %s%s", strings.Join(args, " "), err, out.Code, out.Stdout, out.Stderr)
 	}
-}
-
-// fullestOf is the node with most running containers.
-func fullestOf(ctx context.Context, t testing.TB, lab *scenarios.Lab) *scenarios.Node {
-	t.Helper()
-	return slices.MaxFunc(lab.Alive(), func(a, b *scenarios.Node) int { return heldBy(ctx, t, lab, a) - heldBy(ctx, t, lab, b) })
 }
 
 // slotWatch follows the engine's events and remembers when a slot had no copy.

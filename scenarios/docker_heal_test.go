@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +90,7 @@ func emptiest(ctx context.Context, t testing.TB, lab *scenarios.Lab, job string)
 // TestDockerAgentRestart ends an agent in two ways and starts it again before
 // anybody moves its tasks: they are the same containers, and were never restarted.
 func TestDockerAgentRestart(t *testing.T) {
+	t.Parallel()
 	ctx, lab := startDocker(t, 3, scenarios.LabConfig{})
 	ends := map[string]struct {
 		failover time.Duration
@@ -122,7 +124,7 @@ func TestDockerAgentRestart(t *testing.T) {
 					t.Errorf("%s was restarted %d times, want the first attempt and no restart", task.Attempt, task.Restarts)
 				}
 			}
-			_, err := lab.Nodes()[0].Service().Remove(ctx, name)
+			_, err := lab.Nodes()[0].Service().Remove(ctx, name, api.WriteOptions{})
 			must(t, err)
 			eventually(ctx, t, name+" is gone", 20*time.Second, func(ctx context.Context) error { return lab.CheckGone(ctx, name) })
 		})
@@ -131,18 +133,31 @@ func TestDockerAgentRestart(t *testing.T) {
 
 // TestDockerDeadSiblingIsReaped kills an agent for good and leaves its containers,
 // as when the engine outlives an agent. Its slots run elsewhere soon; after a minute a
-// sibling ends what is left, and nothing else.
+// sibling ends what is left, also what had exited of a job that was removed since, and
+// nothing else.
 func TestDockerDeadSiblingIsReaped(t *testing.T) {
 	t.Parallel()
 	ctx, lab := startDocker(t, 4, scenarios.LabConfig{})
 	submit(ctx, t, lab.Nodes()[0], boxes(t, "web", 6))
 	settle(ctx, t, lab, "web", 6, 30*time.Second)
+	done := boxes(t, "done", 8, "exit", "0")
+	done.Type = api.BatchJob
+	submit(ctx, t, lab.Nodes()[0], done)
+	eventually(ctx, t, "done is complete", 30*time.Second, func(ctx context.Context) error {
+		job, err := lab.Nodes()[0].Service().Job(ctx, "done")
+		if err == nil && job.Status.State != api.JobComplete {
+			err = fmt.Errorf("it is %s", job.Status.State)
+		}
+		return err
+	})
 	stranger := sentinel(ctx, t, lab.Engine(), nil)
 
 	victim := fullest(ctx, t, lab, "web")
 	left := heldBy(ctx, t, lab, victim)
 	must(t, lab.Kill(ctx, victim))
 	died := time.Now()
+	_, err := lab.Alive()[0].Service().Remove(ctx, "done", api.WriteOptions{})
+	must(t, err)
 	asked := lab.Alive()[0]
 	eventually(ctx, t, "all run on survivors", 20*time.Second, func(ctx context.Context) error {
 		tasks := tasksOf(ctx, t, asked, "web")
@@ -162,6 +177,15 @@ func TestDockerDeadSiblingIsReaped(t *testing.T) {
 	} else {
 		t.Logf("%d containers of the dead were ended %s after its death", left, took.Round(time.Second))
 	}
+	eventually(ctx, t, "no container is left of the job that was removed", 20*time.Second, func(ctx context.Context) error {
+		list, err := lab.Containers(ctx)
+		for _, c := range list {
+			if strings.HasPrefix(c.Task, "done.") {
+				return fmt.Errorf("that of %s is %s", c.Task, c.State)
+			}
+		}
+		return err
+	})
 	intact(ctx, t, lab.Engine(), stranger)
 }
 

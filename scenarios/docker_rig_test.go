@@ -112,7 +112,7 @@ func births(ctx context.Context, t testing.TB, lab *scenarios.Lab) map[string]st
 	out := map[string]string{}
 	for _, c := range list {
 		if c.Runs() {
-			out[fmt.Sprintf("%s@%d %s", c.Task, c.Epoch, c.ID)] = inspect(ctx, t, lab.Engine(), c.ID).State.StartedAt
+			out[fmt.Sprintf("%s@%d %s", c.Task, c.Epoch, c.ID)] = inspect(ctx, t, c.Engine, c.ID).State.StartedAt
 		}
 	}
 	return out

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -71,6 +72,19 @@ func (l *Lab) Restart(ctx context.Context, nodes ...*Node) error {
 	return g.Wait()
 }
 
+// Rejoin starts the agent of a node that has left, to join the others again, and
+// returns when it is ready.
+func (l *Lab) Rejoin(ctx context.Context, n *Node) error {
+	peer, token, err := l.door(ctx)
+	if err != nil {
+		return err
+	}
+	if err := n.run(ctx, []string{"join", peer.GossipAddr(), "--token-file", token}); err != nil {
+		return err
+	}
+	return n.AwaitReady(ctx)
+}
+
 // PowerCut kills every agent and every task of the lab.
 func (l *Lab) PowerCut(ctx context.Context) error {
 	l.logf("power cut")
@@ -83,8 +97,8 @@ func (l *Lab) PowerCut(ctx context.Context) error {
 	}
 	_, err := sweep(ctx, l.dir, nil)
 	errs = append(errs, err)
-	if l.engine != nil { // they are still there after a power cut, and do not run
-		errs = append(errs, killContainers(ctx, l.engine, l.dir))
+	if len(l.engines) > 0 { // they are still there after a power cut, and do not run
+		errs = append(errs, killContainers(ctx, l.engines, l.dir))
 	}
 	return errors.Join(errs...)
 }
@@ -140,10 +154,15 @@ func (n *Node) endHost(ctx context.Context, pids []int) error {
 		killGroup(pid)
 	}
 	_, err := sweepUntil(ctx, func() ([]int, error) {
-		return taskPIDs(n.lab.dir, func(p Proc) bool { return p.Node == n.ID() || below(p.Dir, n.DataDir) })
+		tasks, err := taskPIDs(n.lab.dir, func(p Proc) bool { return p.Node == n.ID() || below(p.Dir, n.DataDir) })
+		if err != nil {
+			return nil, err
+		}
+		agents, err := agentsIn(filepath.Dir(n.DataDir)) // what the agent was just starting looks like the agent
+		return append(tasks, agents...), err
 	})
-	if n.lab.engine != nil {
-		err = errors.Join(err, killContainers(ctx, n.lab.engine, n.DataDir))
+	if len(n.lab.engines) > 0 {
+		err = errors.Join(err, killContainers(ctx, n.lab.engines, n.DataDir))
 	}
 	return errors.Join(err, n.end(ctx))
 }

@@ -3,9 +3,13 @@ package scenarios_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/exitae337/orchestergo/api"
 	"github.com/exitae337/orchestergo/scenarios"
@@ -46,6 +50,39 @@ func TestLastOfFive(t *testing.T) {
 		must(t, lab.KillHost(ctx, n))
 		settle(ctx, t, lab, "web", 6, 30*time.Second)
 	}
+}
+
+// TestFourOfFiveAtOnce kills four of five hosts at the same instant. Nobody is left to
+// confirm what the last one sees, and it need not wait for Serf.
+func TestFourOfFiveAtOnce(t *testing.T) {
+	ctx, lab := startLab(t, 5, scenarios.LabConfig{Profile: "lan"}) // whose Serf takes seconds
+	last := lab.Nodes()[4]
+	submit(ctx, t, last, sleeper("web", 6))
+	settle(ctx, t, lab, "web", 6, 20*time.Second)
+	var victims errgroup.Group
+	began := time.Now()
+	for _, n := range lab.Nodes()[:4] {
+		victims.Go(func() error { return lab.KillHost(ctx, n) })
+	}
+	must(t, victims.Wait())
+	eventually(ctx, t, "the last sees why they are dead", 10*time.Second, func(ctx context.Context) error {
+		nodes, err := last.Service().Nodes(ctx)
+		if err != nil {
+			return err
+		}
+		refuse := 0
+		for _, n := range nodes {
+			if n.Status == api.NodeFailed && strings.Contains(n.Reason, "refused") {
+				refuse++
+			}
+		}
+		if refuse != 4 {
+			return fmt.Errorf("%d of 4 are: %+v", refuse, nodes)
+		}
+		return nil
+	})
+	t.Logf("all four were found dead after %s", time.Since(began).Round(time.Millisecond))
+	settle(ctx, t, lab, "web", 6, 30*time.Second)
 }
 
 // TestDeathDuringPlacing kills a host while a job is being placed: the auctioneer,

@@ -26,7 +26,14 @@ type LabConfig struct {
 	Driver    string        // of the nodes: "process" (the default) or "docker"
 	FirstPort int           // where to look for free ports; 0 is somewhere at random
 	Resources api.Resources // that each node offers; zero is 4 cpus and 4 GiB
+	Sockets   bool          // the APIs are sockets in the file system instead of ports
 	Log       io.Writer     // is told what is done to nodes; nil is nobody
+
+	// Flags are further ones for the agents of a node. Nil is none.
+	Flags func(node string) []string
+	// Engines are the docker engines of nodes that do not use the machine's own, by
+	// the name of the node: the first node is n1.
+	Engines map[string]NodeEngine
 }
 
 // Lab is a cluster of real nodes on the loopback interface. Its methods are safe
@@ -35,7 +42,7 @@ type Lab struct {
 	cfg LabConfig
 	dir string // without symbolic links, as the nodes name it
 
-	engine *client.Client // nil unless the driver is docker
+	engines []*client.Client // none unless the driver is docker; first the machine's own
 
 	mu       sync.Mutex // guards what follows and writes to cfg.Log
 	nodes    []*Node
@@ -70,7 +77,7 @@ func NewLab(cfg LabConfig) (*Lab, error) {
 	}
 	l := &Lab{cfg: cfg, nextPort: cfg.FirstPort}
 	if cfg.Driver == "docker" {
-		if l.engine, err = OpenEngine(); err != nil {
+		if l.engines, err = openEngines(cfg.Engines); err != nil {
 			return nil, fmt.Errorf("lab: %w", err)
 		}
 	}
@@ -129,14 +136,14 @@ func Demolish(ctx context.Context, dir string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("demolish: %s is not a lab: %w", dir, err)
 	}
-	var engine *client.Client
+	var engines []*client.Client
 	if string(driver) == "docker" {
-		if engine, err = OpenEngine(); err != nil {
+		if engines, err = openEngines(nil); err != nil {
 			return 0, fmt.Errorf("demolish: %w", err)
 		}
-		defer engine.Close()
 	}
-	killed, err := sweep(ctx, dir, engine)
+	killed, err := sweep(ctx, dir, engines)
+	err = errors.Join(err, closeEngines(engines))
 	if err != nil {
 		return killed, fmt.Errorf("demolish: %w", err)
 	}
@@ -308,12 +315,10 @@ func (l *Lab) Close() error {
 	for _, n := range l.Nodes() {
 		errs = append(errs, n.end(ctx))
 	}
-	if _, err := sweep(ctx, l.dir, l.engine); err != nil {
+	if _, err := sweep(ctx, l.dir, l.engines); err != nil {
 		errs = append(errs, err)
 	}
-	if l.engine != nil {
-		errs = append(errs, l.engine.Close())
-	}
+	errs = append(errs, closeEngines(l.engines))
 	if err := os.RemoveAll(l.dir); err != nil {
 		errs = append(errs, fmt.Errorf("remove the lab: %w", err))
 	}

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -45,7 +46,8 @@ func supervise() (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(dir)
-	child := exec.Command(os.Args[0], os.Args[1:]...)
+	// What is marked parallel mostly waits: more of it than there are cores may.
+	child := exec.Command(os.Args[0], append([]string{"-test.parallel=4"}, os.Args[1:]...)...)
 	child.Env = append(os.Environ(), root+"="+dir, "TMPDIR="+dir)
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
 	signals := make(chan os.Signal, 1)
@@ -98,6 +100,15 @@ func build(name, pkg string) (string, error) {
 	return path, nil
 }
 
+// regions numbers the ranges of ports that labs are given in turn: labs of tests that
+// run at the same time look for theirs in different ones, also when a node that was
+// killed leaves its ports free for a while.
+var regions = func() *atomic.Uint32 {
+	n := new(atomic.Uint32)
+	n.Store(uint32(os.Getpid())) // another run of the tests begins elsewhere
+	return n
+}()
+
 // newLab makes an empty lab that is closed after the test, and a context for all
 // that the test does with it. If the test failed, the nodes' last words are shown.
 func newLab(t testing.TB, cfg scenarios.LabConfig) (context.Context, *scenarios.Lab) {
@@ -111,6 +122,9 @@ func newLab(t testing.TB, cfg scenarios.LabConfig) (context.Context, *scenarios.
 	}
 	cfg.Binary = binary
 	cfg.Log = t.Output()
+	if cfg.FirstPort == 0 {
+		cfg.FirstPort = 10000 + 1000*int(regions.Add(1)%22)
+	}
 	lab, err := scenarios.NewLab(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +163,7 @@ func sleeper(name string, replicas int) api.Job {
 // submit hands a job to a node and wants it acknowledged.
 func submit(ctx context.Context, t testing.TB, n *scenarios.Node, j api.Job) api.Job {
 	t.Helper()
-	w, err := n.Service().Submit(ctx, j)
+	w, err := n.Service().Submit(ctx, j, api.WriteOptions{})
 	if err != nil {
 		t.Fatalf("submit %s to %s: %v", j.Name, n.Name, err)
 	}

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -50,8 +51,13 @@ func newNode(l *Lab, name string, base int, offers api.Resources) (*Node, error)
 	return n, nil
 }
 
-// APIAddr is host and port of the node's API.
-func (n *Node) APIAddr() string { return loopback(n.Base) }
+// APIAddr is host and port of the node's API, or its socket.
+func (n *Node) APIAddr() string {
+	if n.lab.cfg.Sockets {
+		return "unix://" + filepath.Join(filepath.Dir(n.DataDir), "orch.sock")
+	}
+	return loopback(n.Base)
+}
 
 // GossipAddr is host and port that other nodes join.
 func (n *Node) GossipAddr() string { return loopback(n.Base + 1) }
@@ -108,11 +114,15 @@ func (a *agent) how() string {
 
 // flags are those with which every agent of the node is started.
 func (n *Node) flags() []string {
-	return []string{
+	own := []string{
 		"--name", n.Name, "--data-dir", n.DataDir, "--bind", "127.0.0.1", "--advertise", "127.0.0.1",
-		"--ports", strconv.Itoa(n.Base), "--drivers", n.lab.cfg.Driver, "--profile", n.lab.cfg.Profile,
+		"--ports", strconv.Itoa(n.Base), "--api", n.APIAddr(), "--drivers", n.lab.cfg.Driver, "--profile", n.lab.cfg.Profile,
 		"--cpus", n.Offers.CPUs.String(), "--memory", strconv.FormatInt(int64(n.Offers.Memory), 10),
 	}
+	if more := n.lab.cfg.Flags; more != nil {
+		own = append(own, more(n.Name)...)
+	}
+	return own
 }
 
 // run starts an agent, in a session of its own so that neither a terminal nor the
@@ -127,7 +137,7 @@ func (n *Node) run(ctx context.Context, verb []string) error {
 	}
 	defer log.Close() // the agent has its own
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), n.lab.cfg.Binary, append(verb, n.flags()...)...)
-	cmd.Stdout, cmd.Stderr, cmd.Env = log, log, cleanEnv()
+	cmd.Stdout, cmd.Stderr, cmd.Env = log, log, n.env()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", n.Name, err)
@@ -142,6 +152,15 @@ func (n *Node) run(ctx context.Context, verb []string) error {
 	n.mu.Unlock()
 	n.lab.logf("%s: %s, pid %d", n.Name, verb[0], a.pid)
 	return nil
+}
+
+// env is the environment of the node's agents.
+func (n *Node) env() []string {
+	env := cleanEnv()
+	if e, ok := n.lab.cfg.Engines[n.Name]; ok {
+		env = append(env, "DOCKER_HOST="+cmp.Or(e.Through, e.Host)) // the last of a name counts
+	}
+	return env
 }
 
 // cleanEnv is our environment without what orch would listen to.

@@ -110,9 +110,9 @@ func Copies(procs []Proc) map[string][]string {
 	return copies
 }
 
-// sweep kills the agents and the tasks below dir, removes the containers unless
-// engine is nil, and returns when there are none, with how many there were.
-func sweep(ctx context.Context, dir string, engine *client.Client) (int, error) {
+// sweep kills the agents and the tasks below dir, removes the containers on
+// engines, and returns when there are none, with how many there were.
+func sweep(ctx context.Context, dir string, engines []*client.Client) (int, error) {
 	agents, err := sweepUntil(ctx, func() ([]int, error) { return agentsIn(dir) })
 	if err != nil {
 		return agents, fmt.Errorf("end the agents in %s: %w", dir, err)
@@ -121,10 +121,10 @@ func sweep(ctx context.Context, dir string, engine *client.Client) (int, error) 
 	if err != nil {
 		return agents + tasks, fmt.Errorf("end the tasks in %s: %w", dir, err)
 	}
-	if engine == nil {
+	if len(engines) == 0 {
 		return agents + tasks, nil
 	}
-	containers, err := sweepContainers(ctx, engine, dir)
+	containers, err := sweepContainers(ctx, engines, dir)
 	if err != nil {
 		err = fmt.Errorf("end the containers of %s: %w", dir, err)
 	}

@@ -15,6 +15,7 @@ import (
 // TestAgentRestartKeepsTasks ends an agent in two ways and starts it again before
 // anybody moves its tasks: they are the same processes as before.
 func TestAgentRestartKeepsTasks(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		failover time.Duration
 		end      func(*scenarios.Lab, context.Context, *scenarios.Node) error
@@ -83,7 +84,7 @@ func TestPowerCut(t *testing.T) {
 	for i, name := range []string{"web", "db", "api"} {
 		submit(ctx, t, lab.Nodes()[i], sleeper(name, 3))
 	}
-	w, err := lab.Nodes()[4].Service().Remove(ctx, "gone")
+	w, err := lab.Nodes()[4].Service().Remove(ctx, "gone", api.WriteOptions{})
 	if err != nil || !w.Durable() {
 		t.Fatalf("remove = %+v, %v, want it on all disks that it takes", w, err)
 	}
@@ -107,7 +108,7 @@ func TestRemovedWhileAway(t *testing.T) {
 	settle(ctx, t, lab, "web", 6, 20*time.Second)
 	victim := fullest(ctx, t, lab, "web")
 	must(t, lab.Kill(ctx, victim))
-	if _, err := lab.Alive()[0].Service().Remove(ctx, "web"); err != nil {
+	if _, err := lab.Alive()[0].Service().Remove(ctx, "web", api.WriteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	must(t, lab.Restart(ctx, victim))

@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"runtime/process":               {"runtime", "api"},
 	"scenarios":                     {"api", "api/rest", "scenarios/sim"},
 	"scenarios/bare":                {},
+	"scenarios/contract":            {},
 	"scenarios/demo":                {"api", "api/rest", "scenarios", "runtime/docker/tinyimage"},
 	"scenarios/e2e":                 {"api", "api/rest", "scenarios"},
 	"scenarios/memnet":              {},

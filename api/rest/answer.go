@@ -12,7 +12,7 @@ import (
 
 // writeJSON answers with v. A nil list becomes an empty one.
 func writeJSON(w http.ResponseWriter, status int, v any) error {
-	return writeBody(w, "application/json", status, v)
+	return writeBody(w, mediaJSON, status, v)
 }
 
 func writeList[T any](w http.ResponseWriter, list []T) error {
@@ -34,7 +34,7 @@ func writeBody(w http.ResponseWriter, media string, status int, v any) error {
 }
 
 func writeText(w http.ResponseWriter, text string) error {
-	return send(w, "text/plain; charset=utf-8", http.StatusOK, []byte(text))
+	return send(w, mediaText, http.StatusOK, []byte(text))
 }
 
 // send writes a whole answer. That a client does not take it is no error: there
@@ -51,6 +51,7 @@ func send(w http.ResponseWriter, media string, status int, body []byte) error {
 type answer struct {
 	http.ResponseWriter
 	status int
+	route  string // whose path it is of; "" for none
 }
 
 func (a *answer) WriteHeader(status int) {

@@ -30,8 +30,9 @@ const maxAnswer = 256 << 20
 
 // Client is an api.Service that asks over HTTP. Its refusals are the *api.Error
 // that the node's own Service gave. It keeps to the endpoint that answered last,
-// and goes on to the next when one cannot be connected to; a read also when the
-// connection breaks. Calls take as long as their context. It is safe for
+// and goes on to the next when one cannot be connected to; reads and writes to jobs
+// also when the connection breaks: each of these writes has a key by which the
+// nodes know it again. Calls take as long as their context. It is safe for
 // concurrent use.
 type Client struct {
 	token     string
@@ -99,12 +100,14 @@ type call struct {
 	path   string // with the query
 	body   any    // sent as JSON unless nil
 	accept string
+	opts   api.WriteOptions // of a write to a job; with a key it may be sent more than once
 }
 
-// do sends q to the first endpoint that can be connected to. The answer is one of
-// success, and its body is the caller's to close.
+// do sends q to the first endpoint that answers, a write without a key to no more
+// than one. The answer is one of success, and its body is the caller's to close.
 func (c *Client) do(ctx context.Context, q call) (*http.Response, error) {
 	var tried []string
+	var unknown error // a write that may have arrived somewhere
 	c.mu.Lock()
 	first := c.at
 	c.mu.Unlock()
@@ -118,13 +121,22 @@ func (c *Client) do(ctx context.Context, q call) (*http.Response, error) {
 		res, sent, err := e.send(req)
 		switch {
 		case err == nil:
-			return c.answered(n, res)
+			res, err = c.answered(n, res)
+			if unknown == nil || Status(api.CodeOf(err)) != http.StatusServiceUnavailable {
+				return res, err
+			}
 		case sent && !isRead(q.method):
-			return nil, fmt.Errorf("%s: %w (%w)", e.name, ErrOutcomeUnknown, err)
-		case ctx.Err() != nil:
+			unknown = fmt.Errorf("%s: %w (%w)", e.name, ErrOutcomeUnknown, err)
+			if q.opts.Key == "" || ctx.Err() != nil {
+				return nil, unknown
+			}
+		case ctx.Err() != nil && unknown == nil:
 			return nil, fmt.Errorf("ask %s: %w", e.name, ctx.Err())
 		}
 		tried = append(tried, e.name+": "+err.Error())
+	}
+	if unknown != nil {
+		return nil, unknown
 	}
 	return nil, fmt.Errorf("%w: %s", ErrUnreachable, strings.Join(tried, "; "))
 }
@@ -164,11 +176,12 @@ func (e *endpoint) request(ctx context.Context, q call, token string) (*http.Req
 		return nil, err
 	}
 	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Content-Type", mediaJSON)
 	}
 	if q.accept != "" {
 		req.Header.Set("Accept", q.accept)
 	}
+	setWriteOptions(req.Header, q.opts)
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}

@@ -63,7 +63,7 @@ func TestTheNextEndpointIsTried(t *testing.T) {
 		_, err := c.Jobs(t.Context())
 		equal(t, "read", err, nil)
 	}
-	_, err := c.Submit(t.Context(), webJob())
+	_, err := c.Submit(t.Context(), webJob(), api.WriteOptions{})
 	equal(t, "write", err, nil)
 	view, ok := c.View()
 	equal(t, "view", view, api.View{Node: "AAAAaaaa", Name: "n1", Alive: 2, Known: 3, Synced: true})
@@ -91,7 +91,7 @@ func TestUnreachable(t *testing.T) {
 	a, b := nobody(t), nobody(t)
 	c := dial(t, "", a, b)
 	_, read := c.Jobs(t.Context())
-	_, write := c.Stop(t.Context(), "web")
+	_, write := c.Stop(t.Context(), "web", api.WriteOptions{})
 	for _, err := range []error{read, write, c.Ready(t.Context())} {
 		if !errors.Is(err, rest.ErrUnreachable) || errors.Is(err, rest.ErrOutcomeUnknown) ||
 			!strings.Contains(err.Error(), a) || !strings.Contains(err.Error(), b) || !strings.Contains(err.Error(), "refused") {
@@ -100,15 +100,15 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-func TestAWriteIsSentOnce(t *testing.T) {
+func TestAWriteToANodeIsSentOnce(t *testing.T) {
 	f := newFake()
-	f.put(webJob())
 	c := dial(t, "", answering(t, ""), serve(t, f, nil).URL)
 	for what, write := range map[string]func() error{
-		"submit": func() error { _, err := c.Submit(t.Context(), webJob()); return err },
-		"remove": func() error { _, err := c.Remove(t.Context(), "web"); return err },
-		"scale":  func() error { _, err := c.Scale(t.Context(), "web", 1); return err },
 		"forget": func() error { _, err := c.RemoveNode(t.Context(), "n2"); return err },
+		"drain":  func() error { _, err := c.DrainNode(t.Context(), "n2"); return err },
+		"cordon": func() error { _, err := c.CordonNode(t.Context(), "n2"); return err },
+		"label":  func() error { _, err := c.LabelNode(t.Context(), "n2", api.LabelChange{}); return err },
+		"leave":  func() error { return c.Leave(t.Context(), false) },
 	} {
 		err := write()
 		if !errors.Is(err, rest.ErrOutcomeUnknown) || errors.Is(err, rest.ErrUnreachable) {
@@ -122,6 +122,47 @@ func TestAWriteIsSentOnce(t *testing.T) {
 	equal(t, "read", err, nil)
 }
 
+func TestAWriteToAJobIsRepeatedUnderItsKey(t *testing.T) {
+	const starting = "HTTP/1.1 503 Service Unavailable\r\nOrch-Node: n3;id=x\r\nContent-Length: 40\r\n\r\n" +
+		`{"code":"not_ready","detail":"starting"}`
+	for what, write := range map[string]func(*rest.Client, api.WriteOptions) error{
+		"submit": func(c *rest.Client, o api.WriteOptions) error {
+			_, err := c.Submit(t.Context(), webJob(), o)
+			return err
+		},
+		"put":    func(c *rest.Client, o api.WriteOptions) error { _, err := c.Put(t.Context(), webJob(), o); return err },
+		"remove": func(c *rest.Client, o api.WriteOptions) error { _, err := c.Remove(t.Context(), "web", o); return err },
+		"scale": func(c *rest.Client, o api.WriteOptions) error {
+			_, err := c.Scale(t.Context(), "web", 1, o)
+			return err
+		},
+		"stop":    func(c *rest.Client, o api.WriteOptions) error { _, err := c.Stop(t.Context(), "web", o); return err },
+		"restart": func(c *rest.Client, o api.WriteOptions) error { _, err := c.Restart(t.Context(), "web", o); return err },
+	} {
+		var first atomic.Value
+		broken := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			first.Store(r.Header.Get("Idempotency-Key"))
+			panic(http.ErrAbortHandler)
+		}))
+		defer broken.Close()
+		f := newFake()
+		if what != "submit" {
+			f.put(webJob())
+		}
+		healthy := serve(t, f, nil).URL
+		equal(t, what, write(dial(t, "", broken.URL, answering(t, starting), healthy), api.WriteOptions{}), nil)
+		if key := f.opts.Key; key == "" || key != first.Load() {
+			t.Errorf("%s: repeated with the key %q, first sent with %q", what, key, first.Load())
+		}
+		equal(t, what+" with the caller's key", write(dial(t, "", healthy), api.WriteOptions{Key: "mine"}) != nil, what == "submit" || what == "remove")
+
+		err := write(dial(t, "", broken.URL, nobody(t)), api.WriteOptions{})
+		if !errors.Is(err, rest.ErrOutcomeUnknown) {
+			t.Errorf("%s: nobody else is there: got %v, want %v", what, err, rest.ErrOutcomeUnknown)
+		}
+	}
+}
+
 func TestAWriteThatIsGivenUp(t *testing.T) {
 	release := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
@@ -130,11 +171,11 @@ func TestAWriteThatIsGivenUp(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*1e6)
 	defer cancel()
 	c := dial(t, "", srv.URL)
-	_, err := c.Stop(ctx, "web")
+	_, err := c.Stop(ctx, "web", api.WriteOptions{})
 	if !errors.Is(err, rest.ErrOutcomeUnknown) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("write: got %v, want %v and %v", err, rest.ErrOutcomeUnknown, context.DeadlineExceeded)
 	}
-	_, err = c.Stop(ctx, "web") // too late to be sent at all
+	_, err = c.Stop(ctx, "web", api.WriteOptions{}) // too late to be sent at all
 	if errors.Is(err, rest.ErrOutcomeUnknown) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("late write: got %v, want only %v", err, context.DeadlineExceeded)
 	}
@@ -162,7 +203,7 @@ func TestAWriteAfterTheServerWasReplaced(t *testing.T) { // an idle connection m
 	again.Listener = l
 	again.Start()
 	defer again.Close()
-	_, err = c.Submit(t.Context(), webJob())
+	_, err = c.Submit(t.Context(), webJob(), api.WriteOptions{})
 	equal(t, "error", err, nil)
 }
 
@@ -176,8 +217,18 @@ func TestUnixSocket(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(l) }()
 	c := dial(t, "", "unix://"+path)
-	_, err = c.Submit(t.Context(), webJob())
+	_, err = c.Submit(t.Context(), webJob(), api.WriteOptions{})
 	equal(t, "error", err, nil)
+	raw := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", path) },
+	}}
+	res, err := raw.Get("http://orch/v1/jobs/web") // a host has to be made up
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	equal(t, "status with another host", res.StatusCode, http.StatusOK)
 	srv.Close()
 	<-done
 }
@@ -210,7 +261,7 @@ func TestOtherPrograms(t *testing.T) {
 	} {
 		c := dial(t, "", answering(t, answer))
 		_, read := c.Jobs(t.Context())
-		_, write := c.Stop(t.Context(), "web")
+		_, write := c.Stop(t.Context(), "web", api.WriteOptions{})
 		for _, err := range []error{read, write} {
 			var known *api.Error
 			if err == nil || errors.As(err, &known) || errors.Is(err, rest.ErrUnreachable) {

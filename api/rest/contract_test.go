@@ -3,6 +3,7 @@ package rest_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -47,8 +48,8 @@ func TestContractJobs(t *testing.T) {
 		want := webJob().Spec()
 		want.ID, want.Generation, want.ETag, want.CreatedAt, want.UpdatedAt = "web-1", 1, "1-abcd", noon, noon
 		want.Coordinator, want.Status = nodeA, &api.Status{State: api.JobPending, Wanted: 3, Pending: 3}
-		wr, err := svc.Submit(ctx, webJob())
-		equal(t, "submitted", wr, api.Written{Job: want, Disks: 3, Wanted: 3})
+		wr, err := svc.Submit(ctx, webJob(), api.WriteOptions{})
+		equal(t, "submitted", wr, api.Written{Job: want, Disks: 3, Wanted: 3, Created: true})
 		equal(t, "error", err, nil)
 
 		got, err := svc.Job(ctx, "web")
@@ -57,7 +58,7 @@ func TestContractJobs(t *testing.T) {
 		jobs, _ = svc.Jobs(ctx)
 		equal(t, "jobs", jobs, []api.Job{want})
 
-		_, err = svc.Submit(ctx, got) // what was read can be sent
+		_, err = svc.Submit(ctx, got, api.WriteOptions{}) // what was read can be sent
 		var e *api.Error
 		if !errors.As(err, &e) || e.Code != api.JobExists || e.Current == nil {
 			t.Fatalf("submit again: got %#v, want %s with what is there", err, api.JobExists)
@@ -67,21 +68,21 @@ func TestContractJobs(t *testing.T) {
 		f.mu.Lock()
 		f.disks = 1
 		f.mu.Unlock()
-		wr, err = svc.Scale(ctx, "web", 5)
+		wr, err = svc.Scale(ctx, "web", 5, api.WriteOptions{})
 		want.Generation, want.ETag, want.Replicas = 2, "2-abcd", 5
 		want.Status = &api.Status{State: api.JobPending, Wanted: 5, Pending: 5}
 		equal(t, "scaled", wr, api.Written{Job: want, Disks: 1, Wanted: 3})
 		equal(t, "error", err, nil)
-		wr, err = svc.Scale(ctx, "web", 5)
+		wr, err = svc.Scale(ctx, "web", 5, api.WriteOptions{})
 		equal(t, "scaled again", wr, api.Written{Job: want, Disks: 1, Wanted: 3, Existed: true})
 		equal(t, "error", err, nil)
-		wr, err = svc.Stop(ctx, "web")
+		wr, err = svc.Stop(ctx, "web", api.WriteOptions{})
 		equal(t, "stopped", wr.Job.Generation, uint64(3))
 		equal(t, "error", err, nil)
-		wr, err = svc.Restart(ctx, "web")
+		wr, err = svc.Restart(ctx, "web", api.WriteOptions{})
 		equal(t, "restarted", wr.Job.Generation, uint64(4))
 		equal(t, "error", err, nil)
-		wr, err = svc.Remove(ctx, "web")
+		wr, err = svc.Remove(ctx, "web", api.WriteOptions{})
 		equal(t, "removed", wr.Job.Status.State, api.JobRemoving)
 		equal(t, "error", err, nil)
 		_, err = svc.Job(ctx, "web")
@@ -115,11 +116,28 @@ func TestContractTheRest(t *testing.T) {
 		_, err = svc.Task(ctx, "web")
 		equal(t, "web", api.CodeOf(err), api.Invalid)
 
-		sheet, err := svc.Auction(ctx, "web.0")
-		want, _ := f.Auction(ctx, "web.0")
+		sheet, err := svc.Auction(ctx, "web.0", 0)
+		want, _ := f.Auction(ctx, "web.0", 0)
 		equal(t, "sheet", sheet, want)
 		equal(t, "error", err, nil)
-		_, err = svc.Auction(ctx, "web.1")
+		restarted, err := svc.RestartTask(ctx, "web.0@2")
+		again := oneTask()
+		again.State, again.Restarts = api.Starting, 1
+		equal(t, "restarted", restarted, again)
+		equal(t, "error", err, nil)
+		_, err = svc.RestartTask(ctx, "web.9")
+		equal(t, "no task to restart", api.CodeOf(err), api.TaskNotFound)
+		for _, name := range []string{"web", "web.0"} {
+			e, err := svc.Explain(ctx, name)
+			want, _ := f.Explain(ctx, name)
+			equal(t, "explanation", e, want)
+			equal(t, "error", err, nil)
+		}
+		_, err = svc.Explain(ctx, "web.7")
+		equal(t, "no task to explain", api.CodeOf(err), api.TaskNotFound)
+		_, err = svc.Auction(ctx, "web.0", 2)
+		equal(t, "two auctions before", api.CodeOf(err), api.AuctionExpired)
+		_, err = svc.Auction(ctx, "web.1", 0)
 		equal(t, "old sheet", api.CodeOf(err), api.AuctionExpired)
 
 		nodes, err := svc.Nodes(ctx)
@@ -137,10 +155,32 @@ func TestContractTheRest(t *testing.T) {
 		node, err = svc.DrainNode(ctx, "n1")
 		equal(t, "draining", node.Status, api.NodeDraining)
 		equal(t, "error", err, nil)
+		node, err = svc.CordonNode(ctx, "n1")
+		equal(t, "cordoned", node.Cordoned, true)
+		equal(t, "error", err, nil)
+		ssd := "ssd"
+		node, err = svc.LabelNode(ctx, "n 1", api.LabelChange{"disk": &ssd, "zone": nil})
+		equal(t, "labelled", node.Labels, map[string]string{"disk": "ssd"})
+		equal(t, "error", err, nil)
+		equal(t, "as asked", f.called()[len(f.called())-1], "labelnode n 1")
 		node, err = svc.ResumeNode(ctx, "n1")
 		equal(t, "resumed", node, oneNode())
 		equal(t, "error", err, nil)
 		equal(t, "leave", svc.Leave(ctx, true), nil)
+
+		cluster, err := svc.Cluster(ctx)
+		equal(t, "cluster", cluster, oneCluster())
+		equal(t, "error", err, nil)
+		joined, err := svc.JoinCluster(ctx, api.Joining{Token: "orch-join-1-x", Peers: []string{"a", "b:7071"}, Timeout: api.Duration(time.Minute)})
+		equal(t, "joined", joined, api.Joined{Already: true, Cluster: oneCluster()})
+		equal(t, "error", err, nil)
+		equal(t, "as asked", f.called()[len(f.called())-1], "join orch-join-1-x[a b:7071] 1m0s")
+		list, err := svc.NodeContainers(ctx, "n 2")
+		equal(t, "containers", list, []api.Container{oneContainer()})
+		equal(t, "error", err, nil)
+		digest, err := svc.NodeDigest(ctx, "n2")
+		equal(t, "digest", digest, api.Digest{Node: nodeB, Name: "n2", Digest: "00ff", Records: 9})
+		equal(t, "error", err, nil)
 
 		equal(t, "ready", svc.Ready(ctx), nil)
 		v, err := svc.Version(ctx)
@@ -155,32 +195,40 @@ func TestContractLogs(t *testing.T) {
 			{Time: noon, Task: "web.0", Epoch: 2, Node: "n1", Stream: "stdout", Line: "one <b>\u2028"},
 			{Time: noon.Add(1), Task: "web.0", Epoch: 2, Node: "n1", Stream: "stderr", Line: "tw", Partial: true},
 			{Time: noon.Add(2), Task: "web.0", Epoch: 2, Node: "n1", Stream: "stderr"},
+			{Time: noon.Add(3), Task: "web.0", Epoch: 2, Node: "n1", Stream: "stdout", Line: "bad \xff\x00 bytes"},
+			{Task: "web.1", Epoch: 1, Node: "n2", Fault: api.Errorf(api.NodeUnreachable, "node unreachable").WithHint("wait")},
 		}
 		var got []api.LogLine
 		collect := func(l api.LogLine) error {
 			got = append(got, l)
 			return nil
 		}
-		for _, o := range []api.LogOptions{{Tail: -1}, {Tail: 0}, {Tail: 7, Since: noon, Streams: []string{"stderr", "stdout"}, Follow: true}} {
+		for _, o := range []api.LogOptions{{Tail: -1}, {Tail: 0}, {Tail: 7, Since: noon, Streams: []string{"stderr", "stdout"}, Follow: true}, {Until: noon}} {
 			got = nil
-			equal(t, "error", svc.Logs(t.Context(), "web.0@2", o, collect), nil)
+			equal(t, "error", svc.Logs(t.Context(), []string{"web.0@2"}, o, collect), nil)
 			equal(t, "lines", got, f.lines)
 			equal(t, "options", f.logOpts, o)
 		}
-		equal(t, "no task", api.CodeOf(svc.Logs(t.Context(), "web.9", api.LogOptions{}, collect)), api.TaskNotFound)
+		for _, names := range [][]string{{"web"}, {"web", "web.0@1"}} {
+			got = nil
+			equal(t, "error", svc.Logs(t.Context(), names, api.LogOptions{}, collect), nil)
+			equal(t, "lines of several", got, f.lines)
+			equal(t, "asked for", f.called()[len(f.called())-1], fmt.Sprint("logs ", names))
+		}
+		equal(t, "no task", api.CodeOf(svc.Logs(t.Context(), []string{"web.9"}, api.LogOptions{}, collect)), api.TaskNotFound)
 
 		stop := errors.New("enough")
-		err := svc.Logs(t.Context(), "web.0", api.LogOptions{Tail: -1}, func(api.LogLine) error { return stop })
+		err := svc.Logs(t.Context(), []string{"web.0"}, api.LogOptions{Tail: -1}, func(api.LogLine) error { return stop })
 		if !errors.Is(err, stop) {
 			t.Errorf("error of each: got %v, want %v", err, stop)
 		}
 
 		got = nil
 		f.logErr = api.Errorf(api.NodeUnreachable, "n2 cannot be reached").WithHint("wait")
-		equal(t, "error after lines", svc.Logs(t.Context(), "web.0", api.LogOptions{}, collect), f.logErr)
+		equal(t, "error after lines", svc.Logs(t.Context(), []string{"web.0"}, api.LogOptions{}, collect), f.logErr)
 		equal(t, "lines before it", got, f.lines)
 		f.lines = nil
-		equal(t, "error before lines", svc.Logs(t.Context(), "web.0", api.LogOptions{}, collect), f.logErr)
+		equal(t, "error before lines", svc.Logs(t.Context(), []string{"web.0"}, api.LogOptions{}, collect), f.logErr)
 	})
 }
 
@@ -216,28 +264,43 @@ func TestContractErrors(t *testing.T) {
 		for _, code := range allCodes(t) {
 			f.err = &api.Error{Code: code, Detail: "why <so>", Hint: "do this", Current: &job,
 				Fields: []api.FieldError{{Pointer: "#/env/a~1b", Detail: "bad"}}}
-			if rest.Status(code) == http.StatusServiceUnavailable {
+			if status := rest.Status(code); status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 				f.err.(*api.Error).RetryAfter = 7 * time.Second
 			}
 			ctx := t.Context()
 			for method, call := range map[string]func() error{
-				"Submit":     func() error { _, err := svc.Submit(ctx, webJob()); return err },
-				"Jobs":       func() error { _, err := svc.Jobs(ctx); return err },
-				"Job":        func() error { _, err := svc.Job(ctx, "web"); return err },
-				"Remove":     func() error { _, err := svc.Remove(ctx, "web"); return err },
-				"Scale":      func() error { _, err := svc.Scale(ctx, "web", 1); return err },
-				"Stop":       func() error { _, err := svc.Stop(ctx, "web"); return err },
-				"Restart":    func() error { _, err := svc.Restart(ctx, "web"); return err },
-				"Tasks":      func() error { _, err := svc.Tasks(ctx, api.TaskFilter{}); return err },
-				"Task":       func() error { _, err := svc.Task(ctx, "web.0"); return err },
-				"Logs":       func() error { return svc.Logs(ctx, "web.0", api.LogOptions{}, nil) },
-				"Auction":    func() error { _, err := svc.Auction(ctx, "web.0"); return err },
-				"Nodes":      func() error { _, err := svc.Nodes(ctx); return err },
-				"Node":       func() error { _, err := svc.Node(ctx, "n1"); return err },
-				"RemoveNode": func() error { _, err := svc.RemoveNode(ctx, "n1"); return err },
-				"DrainNode":  func() error { _, err := svc.DrainNode(ctx, "n1"); return err },
-				"ResumeNode": func() error { _, err := svc.ResumeNode(ctx, "n1"); return err },
-				"Leave":      func() error { return svc.Leave(ctx, false) },
+				"Submit":      func() error { _, err := svc.Submit(ctx, webJob(), api.WriteOptions{}); return err },
+				"Jobs":        func() error { _, err := svc.Jobs(ctx); return err },
+				"Job":         func() error { _, err := svc.Job(ctx, "web"); return err },
+				"Remove":      func() error { _, err := svc.Remove(ctx, "web", api.WriteOptions{}); return err },
+				"Scale":       func() error { _, err := svc.Scale(ctx, "web", 1, api.WriteOptions{}); return err },
+				"Stop":        func() error { _, err := svc.Stop(ctx, "web", api.WriteOptions{}); return err },
+				"Restart":     func() error { _, err := svc.Restart(ctx, "web", api.WriteOptions{}); return err },
+				"Tasks":       func() error { _, err := svc.Tasks(ctx, api.TaskFilter{}); return err },
+				"Task":        func() error { _, err := svc.Task(ctx, "web.0"); return err },
+				"Logs":        func() error { return svc.Logs(ctx, []string{"web.0"}, api.LogOptions{}, nil) },
+				"Auction":     func() error { _, err := svc.Auction(ctx, "web.0", 0); return err },
+				"RestartTask": func() error { _, err := svc.RestartTask(ctx, "web.0"); return err },
+				"Explain":     func() error { _, err := svc.Explain(ctx, "web"); return err },
+				"Nodes":       func() error { _, err := svc.Nodes(ctx); return err },
+				"Node":        func() error { _, err := svc.Node(ctx, "n1"); return err },
+				"RemoveNode":  func() error { _, err := svc.RemoveNode(ctx, "n1"); return err },
+				"DrainNode":   func() error { _, err := svc.DrainNode(ctx, "n1"); return err },
+				"CordonNode":  func() error { _, err := svc.CordonNode(ctx, "n1"); return err },
+				"LabelNode":   func() error { _, err := svc.LabelNode(ctx, "n1", api.LabelChange{}); return err },
+				"ResumeNode":  func() error { _, err := svc.ResumeNode(ctx, "n1"); return err },
+				"Leave":       func() error { return svc.Leave(ctx, false) },
+				"Cluster":     func() error { _, err := svc.Cluster(ctx); return err },
+				"Put":         func() error { _, err := svc.Put(ctx, webJob(), api.WriteOptions{}); return err },
+				"Plan":        func() error { _, err := svc.Plan(ctx, webJob(), true, api.WriteOptions{}); return err },
+				"History":     func() error { _, err := svc.History(ctx, "web"); return err },
+				"Generation":  func() error { _, err := svc.Generation(ctx, "web", "3"); return err },
+				"Join": func() error {
+					_, err := svc.JoinCluster(ctx, api.Joining{Token: "t", Peers: []string{"a"}})
+					return err
+				},
+				"Containers": func() error { _, err := svc.NodeContainers(ctx, "n1"); return err },
+				"Digest":     func() error { _, err := svc.NodeDigest(ctx, "n1"); return err },
 				"Ready":      func() error { return svc.Ready(ctx) },
 				"Version":    func() error { _, err := svc.Version(ctx); return err },
 			} {
@@ -268,7 +331,7 @@ func TestInvalidAmountsAreRefusedAlike(t *testing.T) {
 		job := webJob()
 		job.Replicas = 1e12
 		job.Name = "No!"
-		_, err := svc.Submit(context.Background(), job)
+		_, err := svc.Submit(context.Background(), job, api.WriteOptions{})
 		var e *api.Error
 		if !errors.As(err, &e) || e.Code != api.Invalid || len(e.Fields) != 2 {
 			t.Errorf("got %v, want invalid with two faults", err)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"reflect"
 	"slices"
 	"strconv"
@@ -74,7 +73,7 @@ func (d *decoder) err() error {
 		e.Code, e.Detail = api.UnknownField, "the body has fields that this version does not know"
 	}
 	if len(d.wrong) > 0 {
-		e.Code, e.Detail = api.BadRequest, "the body has values of the wrong type"
+		e.Code, e.Detail = api.BadRequest, "the body has fields that cannot be read"
 	}
 	slices.SortStableFunc(all, func(a, b api.FieldError) int { return strings.Compare(a.Pointer, b.Pointer) })
 	e.Fields = all[:min(len(all), maxFaults)]
@@ -87,6 +86,7 @@ func (d *decoder) value(raw json.RawMessage, v reflect.Value, at string) {
 	_, isJSON := v.Addr().Interface().(json.Unmarshaler)
 	_, isText := v.Addr().Interface().(encoding.TextUnmarshaler)
 	switch kind := v.Kind(); {
+	case string(raw) == "null" && kind == reflect.Pointer: // says something, in a map of pointers
 	case string(raw) == "null": // in a list or map, where nothing has a default
 		d.mismatch(raw, v, at)
 	case isJSON || isText:
@@ -108,15 +108,15 @@ func (d *decoder) value(raw json.RawMessage, v reflect.Value, at string) {
 		}
 		v.Set(list)
 	case kind == reflect.Map:
-		var items map[string]json.RawMessage
-		if json.Unmarshal(raw, &items) != nil {
+		items, ok := d.members(raw, at)
+		if !ok {
 			d.mismatch(raw, v, at)
 			return
 		}
 		m := reflect.MakeMap(v.Type())
 		for key, item := range items {
 			elem := reflect.New(v.Type().Elem()).Elem()
-			d.value(item, elem, at+"/"+token(key))
+			d.value(item, elem, at+"/"+api.PointerToken(key))
 			m.SetMapIndex(reflect.ValueOf(key), elem)
 		}
 		v.Set(m)
@@ -125,10 +125,32 @@ func (d *decoder) value(raw json.RawMessage, v reflect.Value, at string) {
 	}
 }
 
+// members are those of a JSON object, which raw is unless ok is false. To have one
+// twice is a fault: whoever wrote it meant one of them, and nobody knows which.
+func (d *decoder) members(raw json.RawMessage, at string) (items map[string]json.RawMessage, ok bool) {
+	if raw[0] != '{' {
+		return nil, false
+	}
+	items = map[string]json.RawMessage{}
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	_, _ = dec.Token() // the brace; it is valid JSON, so nothing here can fail
+	for dec.More() {
+		name, _ := dec.Token()
+		key, _ := name.(string)
+		if _, twice := items[key]; twice {
+			add(&d.wrong, at+"/"+api.PointerToken(key), "is given twice")
+		}
+		var value json.RawMessage
+		_ = dec.Decode(&value)
+		items[key] = value
+	}
+	return items, true
+}
+
 // object decodes into the fields of a struct.
 func (d *decoder) object(raw json.RawMessage, v reflect.Value, at string) {
-	var items map[string]json.RawMessage
-	if json.Unmarshal(raw, &items) != nil {
+	items, ok := d.members(raw, at)
+	if !ok {
 		d.mismatch(raw, v, at)
 		return
 	}
@@ -144,13 +166,13 @@ func (d *decoder) object(raw json.RawMessage, v reflect.Value, at string) {
 		switch {
 		case isJob && readOnly(key):
 		case isJob && laterField(key):
-			add(&d.later, at+"/"+token(key), "is not in this version")
+			add(&d.later, at+"/"+api.PointerToken(key), "is not in this version%s", instead(key))
 		case !known:
-			add(&d.unknown, at+"/"+token(key), "is not a known field%s", didYouMean(key, names))
+			add(&d.unknown, at+"/"+api.PointerToken(key), "is not a known field%s", didYouMean(key, names))
 		case string(items[key]) == "null":
 			empty(v.Field(i))
 		default:
-			d.value(items[key], v.Field(i), at+"/"+token(key))
+			d.value(items[key], v.Field(i), at+"/"+api.PointerToken(key))
 		}
 	}
 }
@@ -218,7 +240,7 @@ func wanted(t reflect.Type) string {
 // body, so that a job that was read can be edited and sent back.
 func readOnly(name string) bool {
 	switch name {
-	case "id", "generation", "etag", "created_at", "updated_at", "coordinator", "status":
+	case "id", "generation", "etag", "template_hash", "created_at", "updated_at", "coordinator", "status", "durability", "plan":
 		return true
 	}
 	return false
@@ -227,16 +249,16 @@ func readOnly(name string) bool {
 // laterField names fields that the design has and this version does not.
 func laterField(name string) bool {
 	switch name {
-	case "volumes", "constraints", "health", "project", "spread_over":
+	case "constraints", "health", "project", "spread_over":
 		return true
 	}
 	return false
 }
 
-// token escapes a key for a JSON pointer in a URI fragment.
-func token(key string) string {
-	if cut := []rune(key); len(cut) > 80 {
-		key = string(cut[:80]) + "…"
+// instead says what does in this version what a later field will.
+func instead(name string) string {
+	if name == "project" {
+		return "; the label orch.project is the project of a job"
 	}
-	return url.PathEscape(strings.NewReplacer("~", "~0", "/", "~1").Replace(key))
+	return ""
 }

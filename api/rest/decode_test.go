@@ -29,8 +29,8 @@ func post(body string) (*fake, *httptest.ResponseRecorder) {
 func TestWhatTheClusterSaysIsSkipped(t *testing.T) {
 	full := webJob()
 	full.ID, full.Generation, full.ETag, full.CreatedAt, full.UpdatedAt = "x", 1, "x", noon, noon
-	full.Coordinator, full.Status = nodeA, &api.Status{}
-	full.FailoverAfter, full.Pack, full.Limits = 1, true, full.Resources
+	full.Coordinator, full.Status, full.Template, full.Durability, full.Plan = nodeA, &api.Status{}, "x", &api.Durability{}, &api.Plan{}
+	full.FailoverAfter, full.Pack, full.Privileged, full.Limits = 1, true, true, full.Resources
 	before, after := reflect.ValueOf(full), reflect.ValueOf(full.Spec())
 	skipped := 0
 	for i := range before.NumField() {
@@ -45,7 +45,7 @@ func TestWhatTheClusterSaysIsSkipped(t *testing.T) {
 			skipped++
 		}
 	}
-	equal(t, "read-only fields", skipped, 7)
+	equal(t, "read-only fields", skipped, 10)
 }
 
 func TestAnyValidJobArrivesAsItWasSent(t *testing.T) {
@@ -65,8 +65,11 @@ func TestAnyValidJobArrivesAsItWasSent(t *testing.T) {
 		job.Limits = rapid.SampledFrom([]api.Resources{{}, job.Resources}).Draw(t, "limits")
 		job.StopTimeout = api.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "stop"))
 		job.Pack = rapid.Bool().Draw(t, "pack")
+		job.HostNamespaces = rapid.SampledFrom([][]string{{}, {"pid"}, {"ipc", "network"}}).Draw(t, "namespaces")
+		job.Volumes = rapid.SampledFrom([][]api.Volume{{}, {{Type: "bind", Source: "/ü", Target: "/t", ReadOnly: true}}}).Draw(t, "volumes")
+		job.Devices = rapid.SampledFrom([][]api.Device{{}, {{Source: "/d", Target: "/e", Permissions: "r"}}}).Draw(t, "devices")
 		for i := range rapid.IntRange(0, 3).Draw(t, "ports") {
-			job.Ports = append(job.Ports, api.Port{Target: 80, Published: 8000 + i, Protocol: "udp", Mode: "host"})
+			job.Ports = append(job.Ports, api.Port{Target: 8000 + i, Published: 8000 + i, Protocol: "udp", Mode: "host"})
 		}
 		body, err := json.Marshal(job)
 		if err != nil {

@@ -9,5 +9,6 @@
 // faults at once, because a field that is misspelt and dropped in silence is a
 // job that is not what was asked for. A web page must not be able to drive the
 // API of the machine it is read on: hence the checks of Host and Origin, and the
-// demand for application/json. The client never sends a write twice.
+// demand for application/json. The client sends a write twice only under a key
+// by which the nodes know it again.
 package rest

@@ -32,11 +32,16 @@ type fake struct {
 	disks    int   // of 3, for writes
 	calls    []string
 	filter   api.TaskFilter
+	opts     api.WriteOptions // of the last write
 	logOpts  api.LogOptions
 	lines    []api.LogLine
 	follow   chan api.LogLine // when following, after lines; closed at the task's end
 	logErr   error            // after lines
 	logEnded chan error       // gets what each, or ctx, ended Logs with
+	events   []api.Event      // what is kept
+	happens  chan api.Event   // when following, after events; closed at the stream's end
+	wanted   []api.EventFilter
+	inVain   bool // WaitJob waits until ctx ends
 }
 
 func newFake() *fake {
@@ -80,11 +85,14 @@ func (f *fake) put(job api.Job) api.Written {
 	return api.Written{Job: job, Disks: f.disks, Wanted: 3}
 }
 
-func (f *fake) Submit(_ context.Context, job api.Job) (api.Written, error) {
+func (f *fake) Submit(_ context.Context, job api.Job, o api.WriteOptions) (api.Written, error) {
 	if err := f.call("submit ", job.Name); err != nil {
 		return api.Written{}, err
 	}
 	if err := job.Validate(); err != nil {
+		return api.Written{}, err
+	}
+	if err := f.meets(job.Name, o); err != nil {
 		return api.Written{}, err
 	}
 	if there, err := f.get(job.Name); err == nil {
@@ -92,7 +100,81 @@ func (f *fake) Submit(_ context.Context, job api.Job) (api.Written, error) {
 		e.Current = &there
 		return api.Written{}, e
 	}
-	return f.put(job), nil
+	wr := f.put(job)
+	wr.Created = true
+	return wr, nil
+}
+
+func (f *fake) Put(_ context.Context, job api.Job, o api.WriteOptions) (api.Written, error) {
+	if err := f.call("put ", job.Name); err != nil {
+		return api.Written{}, err
+	}
+	if err := f.meets(job.Name, o); err != nil {
+		return api.Written{}, err
+	}
+	there, missing := f.get(job.Name)
+	if missing == nil && reflect.DeepEqual(there.Spec(), job.Spec()) {
+		return api.Written{Job: there, Disks: f.disks, Wanted: 3, Existed: true}, nil
+	}
+	job.Generation = there.Generation
+	wr := f.put(job)
+	wr.Created = missing != nil
+	return wr, nil
+}
+
+func (f *fake) Plan(_ context.Context, job api.Job, create bool, o api.WriteOptions) (api.Job, error) {
+	if err := f.call("plan ", job.Name, create); err != nil {
+		return api.Job{}, err
+	}
+	if err := f.meets(job.Name, o); err != nil {
+		return api.Job{}, err
+	}
+	there, err := f.get(job.Name)
+	if err == nil && create {
+		return api.Job{}, api.Errorf(api.JobExists, "the job %s exists", job.Name)
+	}
+	job = job.Spec()
+	job.ETag = there.ETag
+	job.Plan = &api.Plan{Action: "create", Slots: []api.PlanSlot{
+		{Task: "web.0", Action: "create", Node: nodeA, NodeName: "n1", Score: 0.5}, {Task: "web.1", Action: "create", Reason: "n2: no room"}}}
+	return job, nil
+}
+
+func (f *fake) History(_ context.Context, name string) ([]api.Generation, error) {
+	if err := f.call("history ", name); err != nil {
+		return nil, err
+	}
+	return []api.Generation{
+		{Generation: 4, ETag: "4-9f3ac1d2", ID: "web-1", State: "current", Writer: nodeA, WriterName: "n1", Time: noon, Image: "nginx:2", Replicas: 3, Changed: []string{"image"}},
+		{Generation: 3, ETag: "3-abcd", ID: "web-1", State: "replaced", Time: noon, Image: "nginx:1", Replicas: 3, Changed: []string{}},
+	}, nil
+}
+
+func (f *fake) Generation(_ context.Context, name, which string) (api.Job, error) {
+	if err := f.call("generation ", name, " ", which); err != nil {
+		return api.Job{}, err
+	}
+	there, err := f.get(name)
+	if err == nil && which != there.ETag {
+		return api.Job{}, api.Errorf(api.JobNotFound, "generation %s is not known", which)
+	}
+	return there, err
+}
+
+// meets notes the options of a write and checks its conditions.
+func (f *fake) meets(name string, o api.WriteOptions) error {
+	there, err := f.get(name)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.opts = o
+	if o.Meets(there.ETag) {
+		return nil
+	}
+	e := api.Errorf(api.Stale, "the job %s is another", name)
+	if err == nil {
+		e.Current = &there
+	}
+	return e
 }
 
 func (f *fake) Jobs(context.Context) ([]api.Job, error) {
@@ -116,12 +198,15 @@ func (f *fake) Job(_ context.Context, name string) (api.Job, error) {
 }
 
 // change is every write to a job that is there.
-func (f *fake) change(what, name string, do func(*api.Job) bool) (api.Written, error) {
+func (f *fake) change(what, name string, o api.WriteOptions, do func(*api.Job) bool) (api.Written, error) {
 	if err := f.call(what, " ", name); err != nil {
 		return api.Written{}, err
 	}
 	job, err := f.get(name)
 	if err != nil {
+		return api.Written{}, err
+	}
+	if err := f.meets(name, o); err != nil {
 		return api.Written{}, err
 	}
 	if !do(&job) {
@@ -130,8 +215,8 @@ func (f *fake) change(what, name string, do func(*api.Job) bool) (api.Written, e
 	return f.put(job), nil
 }
 
-func (f *fake) Remove(_ context.Context, name string) (api.Written, error) {
-	wr, err := f.change("remove", name, func(*api.Job) bool { return true })
+func (f *fake) Remove(_ context.Context, name string, o api.WriteOptions) (api.Written, error) {
+	wr, err := f.change("remove", name, o, func(*api.Job) bool { return true })
 	if err == nil {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -141,20 +226,20 @@ func (f *fake) Remove(_ context.Context, name string) (api.Written, error) {
 	return wr, err
 }
 
-func (f *fake) Scale(_ context.Context, name string, n int) (api.Written, error) {
-	return f.change("scale", name, func(j *api.Job) bool {
+func (f *fake) Scale(_ context.Context, name string, n int, o api.WriteOptions) (api.Written, error) {
+	return f.change("scale", name, o, func(j *api.Job) bool {
 		same := j.Replicas == n
 		j.Replicas = n
 		return !same
 	})
 }
 
-func (f *fake) Stop(_ context.Context, name string) (api.Written, error) {
-	return f.change("stop", name, func(*api.Job) bool { return true })
+func (f *fake) Stop(_ context.Context, name string, o api.WriteOptions) (api.Written, error) {
+	return f.change("stop", name, o, func(*api.Job) bool { return true })
 }
 
-func (f *fake) Restart(_ context.Context, name string) (api.Written, error) {
-	return f.change("restart", name, func(*api.Job) bool { return true })
+func (f *fake) Restart(_ context.Context, name string, o api.WriteOptions) (api.Written, error) {
+	return f.change("restart", name, o, func(*api.Job) bool { return true })
 }
 
 func oneTask() api.Task {
@@ -195,13 +280,27 @@ func (f *fake) Task(_ context.Context, id string) (api.Task, error) {
 	return oneTask(), nil
 }
 
-func (f *fake) Logs(ctx context.Context, id string, o api.LogOptions, each func(api.LogLine) error) (err error) {
-	if err := f.call("logs ", id); err != nil {
+func (f *fake) RestartTask(_ context.Context, id string) (api.Task, error) {
+	if err := f.call("restarttask ", id); err != nil {
+		return api.Task{}, err
+	}
+	if err := f.task(id); err != nil {
+		return api.Task{}, err
+	}
+	t := oneTask()
+	t.State, t.Restarts = api.Starting, t.Restarts+1
+	return t, nil
+}
+
+func (f *fake) Logs(ctx context.Context, names []string, o api.LogOptions, each func(api.LogLine) error) (err error) {
+	if err := f.call("logs ", names); err != nil {
 		return err
 	}
 	defer func() { f.logEnded <- err }()
-	if err := f.task(id); err != nil {
-		return err
+	for _, name := range names {
+		if err := f.task(name); err != nil && !api.ValidJobName(name) {
+			return err
+		}
 	}
 	f.mu.Lock()
 	f.logOpts = o
@@ -228,11 +327,27 @@ func (f *fake) Logs(ctx context.Context, id string, o api.LogOptions, each func(
 	return logErr
 }
 
-func (f *fake) Auction(_ context.Context, id string) (api.Sheet, error) {
-	if err := f.call("auction ", id); err != nil {
+func (f *fake) Explain(_ context.Context, name string) (api.Explanation, error) {
+	if err := f.call("explain ", name); err != nil {
+		return api.Explanation{}, err
+	}
+	if name != "web" && name != "web.0" {
+		return api.Explanation{}, api.Errorf(api.TaskNotFound, "there is no task %s", name)
+	}
+	end := noon.Add(time.Hour)
+	return api.Explanation{
+		Job: webJob().Spec(), Omitted: 1,
+		Tasks: []api.TaskStory{{Task: oneTask(), Because: "n1 failed (connection refused)", Award: &api.SheetRow{Node: nodeB, NodeName: "n2", Score: 0.875, Outcome: "accepted"},
+			History: []api.Attempt{{Attempt: "web.0@1", Epoch: 1, Node: nodeA, NodeName: "n1", From: noon, Until: &end, Ended: "lost"}}}},
+		Refusals: []api.RefusalGroup{{Slots: []int{1}, Asked: true, Code: "no_room", Reason: "needs 64GiB; 28GiB free of 31.2GiB", Retry: "capacity", Nodes: []string{"n1"}}},
+	}, nil
+}
+
+func (f *fake) Auction(_ context.Context, id string, back int) (api.Sheet, error) {
+	if err := f.call("auction ", id, " ", back); err != nil {
 		return api.Sheet{}, err
 	}
-	if id != "web.0" {
+	if id != "web.0" || back > 1 {
 		return api.Sheet{}, api.Errorf(api.AuctionExpired, "the sheet is gone")
 	}
 	return api.Sheet{ID: "7f3a", Job: "web", Slots: []int{0}, Auctioneer: nodeA, StartedAt: noon, Known: 2,
@@ -250,7 +365,7 @@ func (f *fake) Nodes(context.Context) ([]api.Node, error) {
 
 func oneNode() api.Node {
 	return api.Node{ID: nodeA, ShortID: nodeA.Short(), Name: "n1", Status: api.NodeReady, Self: true, Labels: map[string]string{"zone": "eu"},
-		Drivers: []string{"docker"}, Capacity: api.Resources{CPUs: 4000, Memory: 8 << 30}, SeenAt: noon, Restarting: api.Duration(time.Minute)}
+		Drivers: []string{"docker"}, Allow: []string{"privileged"}, Capacity: api.Resources{CPUs: 4000, Memory: 8 << 30}, SeenAt: noon, Restarting: api.Duration(time.Minute)}
 }
 
 func (f *fake) Node(_ context.Context, id string) (api.Node, error) {
@@ -281,12 +396,55 @@ func (f *fake) DrainNode(_ context.Context, id string) (api.Node, error) {
 	return n, f.call("drainnode ", id)
 }
 
+func (f *fake) CordonNode(_ context.Context, id string) (api.Node, error) {
+	n := oneNode()
+	n.Cordoned = true
+	return n, f.call("cordonnode ", id)
+}
+
+func (f *fake) LabelNode(_ context.Context, id string, change api.LabelChange) (api.Node, error) {
+	n := oneNode()
+	for key, value := range change {
+		if delete(n.Labels, key); value != nil {
+			n.Labels[key] = *value
+		}
+	}
+	return n, f.call("labelnode ", id)
+}
+
 func (f *fake) ResumeNode(_ context.Context, id string) (api.Node, error) {
 	return oneNode(), f.call("resumenode ", id)
 }
 
 func (f *fake) Leave(_ context.Context, force bool) error {
 	return f.call("leave ", strconv.FormatBool(force))
+}
+
+func (f *fake) Cluster(context.Context) (api.Cluster, error) { return oneCluster(), f.call("cluster") }
+
+func (f *fake) JoinCluster(_ context.Context, j api.Joining) (api.Joined, error) {
+	return api.Joined{Already: true, Cluster: oneCluster()}, f.call("join ", j.Token, j.Peers, j.Timeout)
+}
+
+func oneCluster() api.Cluster {
+	return api.Cluster{ID: "p7nsv65s", Nodes: api.NodeCount{Known: 3, Alive: 2}, Jobs: 4, Ready: true, Synced: true, Profile: "lan",
+		Versions: map[string]int{"0.1.0": 2}, Alarms: []api.Alarm{{Code: "driver", Detail: "no engine"}}}
+}
+
+func (f *fake) NodeContainers(_ context.Context, node string) ([]api.Container, error) {
+	if err := f.call("containers ", node); err != nil || node == "empty" {
+		return nil, err
+	}
+	return []api.Container{oneContainer()}, nil
+}
+
+func oneContainer() api.Container {
+	return api.Container{ID: "c1", Driver: "docker", Node: nodeB, Attempt: "web.0@2", Job: "web", Life: 7, Epoch: 2, State: "running",
+		Resources: api.Resources{CPUs: 250, Memory: 64 << 20}, Ports: []api.Port{}, StartedAt: &noon}
+}
+
+func (f *fake) NodeDigest(_ context.Context, node string) (api.Digest, error) {
+	return api.Digest{Node: nodeB, Name: "n2", Digest: "00ff", Records: 9}, f.call("digest ", node)
 }
 
 func (f *fake) Ready(context.Context) error { return f.call("ready") }
@@ -299,6 +457,41 @@ func testView() api.View {
 	return api.View{Node: nodeA, Name: "n1", Alive: 2, Known: 3, Synced: true}
 }
 
+// revision counts changes that a test makes. The zero value has had none.
+type revision struct {
+	mu   sync.Mutex // guards what follows
+	n    int
+	next chan struct{} // closed by the next change; nil while nobody waits
+}
+
+func (r *revision) bump() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.n++; r.next != nil {
+		close(r.next)
+	}
+	r.next = nil
+}
+
+func (r *revision) get(ctx context.Context, _, known string) string {
+	for {
+		r.mu.Lock()
+		if r.next == nil {
+			r.next = make(chan struct{})
+		}
+		now, next := fmt.Sprintf("boot-%d", r.n), r.next
+		r.mu.Unlock()
+		if now != known {
+			return now
+		}
+		select {
+		case <-ctx.Done():
+			return now
+		case <-next:
+		}
+	}
+}
+
 func silent() logrus.FieldLogger {
 	l := logrus.New()
 	l.SetOutput(io.Discard)
@@ -309,12 +502,18 @@ func silent() logrus.FieldLogger {
 // serve answers for svc; change may be nil.
 func serve(t *testing.T, svc api.Service, change func(*rest.Config)) *httptest.Server {
 	t.Helper()
-	cfg := rest.Config{Service: svc, View: testView, Log: silent()}
+	cfg := rest.Config{Service: svc, View: testView, Revision: (&revision{}).get, Log: silent()}
 	if change != nil {
 		change(&cfg)
 	}
+	return startServer(t, rest.NewServer(cfg).HTTP())
+}
+
+// startServer has h answer on a port of its own.
+func startServer(t *testing.T, h *http.Server) *httptest.Server {
+	t.Helper()
 	s := httptest.NewUnstartedServer(nil)
-	s.Config = rest.NewServer(cfg).HTTP()
+	s.Config = h
 	s.Start()
 	t.Cleanup(s.Close)
 	return s
@@ -348,6 +547,9 @@ func ask(t *testing.T, req *http.Request) (*http.Response, string) {
 	body, err := io.ReadAll(res.Body)
 	if err != nil {
 		t.Fatalf("%s %s: read: %v", req.Method, req.URL, err)
+	}
+	if res.Header.Get("Orch-Node") != "" {
+		keepsPromise(t, req, res, string(body))
 	}
 	return res, string(body)
 }

@@ -16,7 +16,7 @@ import (
 // was made to point here), a foreign Origin (a page that posts here), and a
 // missing token.
 func (s *Server) guard(w http.ResponseWriter, r *http.Request) error {
-	if !s.servedHost(r.Host) {
+	if !overUnix(r) && !s.servedHost(r.Host) {
 		return api.Errorf(api.WrongHost, "this API does not answer to the host %.80q", r.Host).
 			WithHint("use localhost or 127.0.0.1, or an address that the node was told to serve")
 	}
@@ -29,6 +29,13 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request) error {
 			WithHint("send the header Authorization: Bearer TOKEN")
 	}
 	return nil
+}
+
+// overUnix says whether r came through a socket in the file system, which no web
+// page can reach, and where the host is whatever a client has to make up.
+func overUnix(r *http.Request) bool {
+	addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return ok && addr.Network() == "unix"
 }
 
 // servedHost says whether a Host header names this machine's loopback or a host
@@ -48,7 +55,9 @@ func hostName(s string) string {
 	if host, _, err := net.SplitHostPort(s); err == nil {
 		s = host
 	}
-	s = strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
+	if v6, ok := strings.CutPrefix(s, "["); ok && strings.HasSuffix(v6, "]") {
+		s = strings.TrimSuffix(v6, "]")
+	}
 	return strings.ToLower(strings.TrimSuffix(s, "."))
 }
 

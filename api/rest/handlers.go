@@ -33,16 +33,14 @@ func (s *Server) version(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, v)
 }
 
-func (s *Server) jobs(w http.ResponseWriter, r *http.Request) error {
-	jobs, err := s.cfg.Service.Jobs(r.Context())
-	if err != nil {
-		return err
-	}
-	return writeList(w, jobs)
-}
-
 func (s *Server) job(w http.ResponseWriter, r *http.Request) error {
-	job, err := s.cfg.Service.Job(r.Context(), r.PathValue("name"))
+	read := s.cfg.Service.Job
+	if which := r.URL.Query().Get("generation"); which != "" {
+		read = func(ctx context.Context, name string) (api.Job, error) {
+			return s.cfg.Service.Generation(ctx, name, which)
+		}
+	}
+	job, err := read(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return err
 	}
@@ -50,25 +48,73 @@ func (s *Server) job(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, job)
 }
 
-func (s *Server) submit(w http.ResponseWriter, r *http.Request) error {
-	job := api.NewJob()
-	if err := readJSON(w, r, &job); err != nil {
-		return s.nameVersion(r, err)
-	}
-	job = job.Spec()
-	if err := job.Validate(); err != nil {
-		return err
-	}
-	wr, err := s.cfg.Service.Submit(r.Context(), job)
+func (s *Server) history(w http.ResponseWriter, r *http.Request) error {
+	list, err := s.cfg.Service.History(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Location", fill(pathJob, wr.Job.Name))
-	status := http.StatusCreated
-	if wr.Existed {
-		status = http.StatusOK
+	return writeList(w, list)
+}
+
+func (s *Server) submit(w http.ResponseWriter, r *http.Request) error {
+	return s.store(w, r, "", s.cfg.Service.Submit)
+}
+
+func (s *Server) put(w http.ResponseWriter, r *http.Request) error {
+	return s.store(w, r, r.PathValue("name"), s.cfg.Service.Put)
+}
+
+// store reads a job, which must have the name unless that is empty, and does with it
+// what is asked, or says what would come of it.
+func (s *Server) store(w http.ResponseWriter, r *http.Request, name string, do func(context.Context, api.Job, api.WriteOptions) (api.Written, error)) error {
+	job, o, err := s.readJob(w, r, name)
+	if err != nil {
+		return err
 	}
-	return writeWritten(w, status, wr)
+	switch dry, err := flag(r.URL.Query(), "dry_run"); {
+	case err != nil:
+		return err
+	case dry:
+		return s.plan(w, r, job, o)
+	}
+	wr, err := do(r.Context(), job, o)
+	if err != nil {
+		return err
+	}
+	return writeWritten(w, wr)
+}
+
+// plan answers a dry run, which a POST makes of creating a job and a PUT of putting it.
+func (s *Server) plan(w http.ResponseWriter, r *http.Request, job api.Job, o api.WriteOptions) error {
+	planned, err := s.cfg.Service.Plan(r.Context(), job, r.Method == http.MethodPost, o)
+	if err != nil {
+		return err
+	}
+	setETag(w.Header(), planned)
+	return writeJSON(w, http.StatusOK, planned)
+}
+
+// readJob reads a job that can be stored, and the conditions beside it. If name is
+// not empty, the job has no other.
+func (s *Server) readJob(w http.ResponseWriter, r *http.Request, name string) (api.Job, api.WriteOptions, error) {
+	job := api.NewJob()
+	job.Name = name
+	o, err := writeOptions(r)
+	if err != nil {
+		return job, o, err
+	}
+	err = s.nameVersion(r, readJSON(w, r, &job))
+	job = job.Spec()
+	if err != nil {
+		return job, o, joinFaults(err, job.Validate())
+	}
+	if name != "" && job.Name != name {
+		e := api.Errorf(api.Invalid, "the body is a job of another name than the path: %.80q, not %.80q", job.Name, name).
+			WithHint("leave the name out of the body, or send it to the path of that job")
+		e.Fields = []api.FieldError{{Pointer: "#/name", Detail: "must be that of the path, or left out"}}
+		return job, o, e
+	}
+	return job, o, job.Validate()
 }
 
 // nameVersion says in a refusal of a field what version does not know it: the
@@ -89,11 +135,18 @@ func (s *Server) remove(w http.ResponseWriter, r *http.Request) error {
 	if err := readNothing(w, r); err != nil {
 		return err
 	}
-	wr, err := s.cfg.Service.Remove(r.Context(), r.PathValue("name"))
+	o, err := writeOptions(r)
 	if err != nil {
 		return err
 	}
-	return writeWritten(w, http.StatusOK, wr)
+	if o.Force, err = flag(r.URL.Query(), "force"); err != nil {
+		return err
+	}
+	wr, err := s.cfg.Service.Remove(r.Context(), r.PathValue("name"), o)
+	if err != nil {
+		return err
+	}
+	return writeWritten(w, wr)
 }
 
 // scaling is the body that sets the number of replicas.
@@ -111,43 +164,39 @@ func (s *Server) scale(w http.ResponseWriter, r *http.Request) error {
 		e.Fields = []api.FieldError{{Pointer: "#/replicas", Detail: fmt.Sprintf("is needed, from 0 to %d", api.MaxReplicas)}}
 		return e
 	}
-	wr, err := s.cfg.Service.Scale(r.Context(), r.PathValue("name"), *body.Replicas)
+	o, err := writeOptions(r)
 	if err != nil {
 		return err
 	}
-	return writeWritten(w, http.StatusOK, wr)
+	wr, err := s.cfg.Service.Scale(r.Context(), r.PathValue("name"), *body.Replicas, o)
+	if err != nil {
+		return err
+	}
+	return writeWritten(w, wr)
 }
 
 func (s *Server) stop(w http.ResponseWriter, r *http.Request) error {
-	if err := readNothing(w, r); err != nil {
-		return err
-	}
-	wr, err := s.cfg.Service.Stop(r.Context(), r.PathValue("name"))
-	if err != nil {
-		return err
-	}
-	return writeWritten(w, http.StatusOK, wr)
+	return s.jobAction(w, r, s.cfg.Service.Stop)
 }
 
 func (s *Server) restart(w http.ResponseWriter, r *http.Request) error {
+	return s.jobAction(w, r, s.cfg.Service.Restart)
+}
+
+// jobAction does what takes nothing but the name of a job.
+func (s *Server) jobAction(w http.ResponseWriter, r *http.Request, do func(context.Context, string, api.WriteOptions) (api.Written, error)) error {
 	if err := readNothing(w, r); err != nil {
 		return err
 	}
-	wr, err := s.cfg.Service.Restart(r.Context(), r.PathValue("name"))
+	o, err := writeOptions(r)
 	if err != nil {
 		return err
 	}
-	return writeWritten(w, http.StatusOK, wr)
-}
-
-// writeWritten answers a write with status or, when it is not yet as safe as
-// promised, with 202.
-func writeWritten(w http.ResponseWriter, status int, wr api.Written) error {
-	setWritten(w.Header(), wr)
-	if !wr.Durable() {
-		status = http.StatusAccepted
+	wr, err := do(r.Context(), r.PathValue("name"), o)
+	if err != nil {
+		return err
 	}
-	return writeJSON(w, status, wr.Job)
+	return writeWritten(w, wr)
 }
 
 func (s *Server) tasks(w http.ResponseWriter, r *http.Request) error {
@@ -189,22 +238,6 @@ func (s *Server) task(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, task)
 }
 
-func (s *Server) auction(w http.ResponseWriter, r *http.Request) error {
-	sheet, err := s.cfg.Service.Auction(r.Context(), r.PathValue("id"))
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, http.StatusOK, sheet)
-}
-
-func (s *Server) nodes(w http.ResponseWriter, r *http.Request) error {
-	nodes, err := s.cfg.Service.Nodes(r.Context())
-	if err != nil {
-		return err
-	}
-	return writeList(w, nodes)
-}
-
 func (s *Server) node(w http.ResponseWriter, r *http.Request) error {
 	node, err := s.cfg.Service.Node(r.Context(), r.PathValue("id"))
 	if err != nil {
@@ -225,15 +258,31 @@ func (s *Server) removeNode(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) drainNode(w http.ResponseWriter, r *http.Request) error {
-	return s.nodeAction(w, r, s.cfg.Service.DrainNode)
+	return s.nodeAction(w, r, http.StatusAccepted, s.cfg.Service.DrainNode)
+}
+
+func (s *Server) cordonNode(w http.ResponseWriter, r *http.Request) error {
+	return s.nodeAction(w, r, http.StatusOK, s.cfg.Service.CordonNode)
 }
 
 func (s *Server) resumeNode(w http.ResponseWriter, r *http.Request) error {
-	return s.nodeAction(w, r, s.cfg.Service.ResumeNode)
+	return s.nodeAction(w, r, http.StatusAccepted, s.cfg.Service.ResumeNode)
 }
 
-// nodeAction does what takes a node's name and begins something there.
-func (s *Server) nodeAction(w http.ResponseWriter, r *http.Request, do func(context.Context, string) (api.Node, error)) error {
+func (s *Server) labelNode(w http.ResponseWriter, r *http.Request) error {
+	var change api.LabelChange
+	if err := readJSON(w, r, &change); err != nil {
+		return err
+	}
+	node, err := s.cfg.Service.LabelNode(r.Context(), r.PathValue("id"), change)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, node)
+}
+
+// nodeAction does what takes a node's name and changes or begins something there.
+func (s *Server) nodeAction(w http.ResponseWriter, r *http.Request, status int, do func(context.Context, string) (api.Node, error)) error {
 	if err := readNothing(w, r); err != nil {
 		return err
 	}
@@ -241,7 +290,7 @@ func (s *Server) nodeAction(w http.ResponseWriter, r *http.Request, do func(cont
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusAccepted, node)
+	return writeJSON(w, status, node)
 }
 
 // leaving is the body of a leave.

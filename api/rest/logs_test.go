@@ -58,6 +58,48 @@ func TestLogsAsText(t *testing.T) {
 	equal(t, "type", res.Header.Get("Content-Type"), "application/x-ndjson")
 }
 
+func TestLogsOfAJobAsText(t *testing.T) {
+	f := newFake()
+	f.lines = []api.LogLine{
+		{Time: noon, Task: "web.0", Stream: "stdout", Line: "ha", Partial: true},
+		{Time: noon, Task: "web.1", Stream: "stdout", Line: "\xffone"},
+		{Task: "web.2", Node: "n2", Fault: api.Errorf(api.NodeUnreachable, "node unreachable")},
+		{Time: noon, Task: "web.0", Stream: "stdout", Line: "lf"},
+	}
+	srv := serve(t, f, nil)
+	res, body := ask(t, request(t, "GET", srv.URL+"/v1/jobs/web/logs?until=1767366245", ""))
+	equal(t, "body", body, "ha\n\xffone\nlf\n")
+	equal(t, "whose lines are missing", res.Trailer.Get("Orch-Log-Faults"), "n2: web.2: node unreachable")
+	equal(t, "options", f.logOpts, api.LogOptions{Tail: 100, Until: time.Unix(1767366245, 0).UTC()})
+	f.lines = f.lines[1:2]
+	_, body = ask(t, request(t, "GET", srv.URL+"/v1/logs?name=web,web.0&timestamps", "", "Accept", "text/*;q=0.1, image/png"))
+	equal(t, "with times", body, "2026-01-02T12:00:00.123456789Z \xffone\n")
+	_, body = ask(t, request(t, "GET", srv.URL+"/v1/jobs/web/logs", "", "Accept", "application/x-ndjson"))
+	equal(t, "bytes that are no text", body, `{"time":"2026-01-02T12:00:00.123456789Z","task":"web.1","stream":"stdout","line_b64":"/29uZQ=="}`+"\n")
+}
+
+func TestLogsAreRefused(t *testing.T) {
+	srv := serve(t, newFake(), nil)
+	for _, c := range []struct {
+		path, accept string
+		code         api.Code
+	}{
+		{"/v1/jobs/web/logs", "application/json", api.NotAcceptable},
+		{"/v1/jobs/web/logs", "text/plain;q=0", api.NotAcceptable},
+		{"/v1/jobs/web.0/logs", "", api.JobNotFound},
+		{"/v1/tasks/web/logs", "", api.Invalid},
+		{"/v1/tasks/web.0/logs?until=tomorrow", "", api.BadQuery},
+		{"/v1/tasks/web.0/logs?timestamps=often", "", api.BadQuery},
+		{"/v1/logs", "", api.BadQuery},
+		{"/v1/logs?name=" + strings.Repeat("web,", 100) + "web", "", api.BadQuery},
+	} {
+		res, body := ask(t, request(t, "GET", srv.URL+c.path, "", "Accept", c.accept))
+		if got := api.Code(readProblem(t, res, body).Code); got != c.code {
+			t.Errorf("%.60s as %q: got %s, want %s", c.path, c.accept, got, c.code)
+		}
+	}
+}
+
 func TestAnErrorAfterLinesIsNoCleanEnd(t *testing.T) {
 	f := newFake()
 	f.lines = []api.LogLine{{Line: "one", Time: noon, Task: "web.0", Epoch: 2, Node: "n1", Stream: "stdout"}}
@@ -116,7 +158,7 @@ func TestClientStopsFollowing(t *testing.T) {
 	c := dial(t, "", serve(t, f, nil).URL)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { f.follow <- api.LogLine{Line: "one"} }()
-	err := c.Logs(ctx, "web.0", api.LogOptions{Follow: true}, func(api.LogLine) error {
+	err := c.Logs(ctx, []string{"web.0"}, api.LogOptions{Follow: true}, func(api.LogLine) error {
 		cancel()
 		return nil
 	})
@@ -128,7 +170,7 @@ func TestClientStopsFollowing(t *testing.T) {
 	// A quiet task: nothing has come yet.
 	ctx, cancel = context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- c.Logs(ctx, "web.0", api.LogOptions{Follow: true}, nil) }()
+	go func() { done <- c.Logs(ctx, []string{"web.0"}, api.LogOptions{Follow: true}, nil) }()
 	cancel()
 	select {
 	case err := <-done:
@@ -151,7 +193,7 @@ func TestShutdownEndsStreams(t *testing.T) {
 		c := dial(t, "", srv.URL)
 		started, done := make(chan struct{}, 1), make(chan error, 1)
 		go func() {
-			done <- c.Logs(t.Context(), "web.0", api.LogOptions{Follow: true}, func(api.LogLine) error {
+			done <- c.Logs(t.Context(), []string{"web.0"}, api.LogOptions{Follow: true}, func(api.LogLine) error {
 				started <- struct{}{}
 				return nil
 			})
@@ -222,7 +264,7 @@ func TestASlowReaderGetsEverything(t *testing.T) {
 	}
 	c := dial(t, "", serve(t, f, nil).URL)
 	n := 0
-	err := c.Logs(t.Context(), "web.0", api.LogOptions{Tail: -1}, func(l api.LogLine) error {
+	err := c.Logs(t.Context(), []string{"web.0"}, api.LogOptions{Tail: -1}, func(l api.LogLine) error {
 		if n++; n%100 == 0 {
 			<-time.Tick(20 * time.Millisecond)
 		}
@@ -239,7 +281,7 @@ func TestABrokenLogStreamIsAnError(t *testing.T) {
 	raw := answering(t, "HTTP/1.1 200 OK\r\nOrch-Node: n1;id=x\r\nTransfer-Encoding: chunked\r\n\r\nd\r\n{\"line\":\"a\"}\n\r\n")
 	c := dial(t, "", raw)
 	n := 0
-	err := c.Logs(t.Context(), "web.0", api.LogOptions{}, func(api.LogLine) error { n++; return nil })
+	err := c.Logs(t.Context(), []string{"web.0"}, api.LogOptions{}, func(api.LogLine) error { n++; return nil })
 	if !errors.Is(err, io.ErrUnexpectedEOF) || n != 1 {
 		t.Errorf("got %v after %d lines, want %v after 1", err, n, io.ErrUnexpectedEOF)
 	}

@@ -16,7 +16,7 @@ import (
 
 // problemType precedes a code in the type of a problem, which is where a person
 // finds more about it.
-const problemType = "https://github.com/exitae337/orchestergo/blob/main/README.md#"
+const problemType = "https://github.com/exitae337/orchestergo/blob/main/api/rest/PROBLEMS.md#"
 
 // maxProblem bounds what the client reads of an answer that is no success.
 const maxProblem = 2 << 20
@@ -35,8 +35,11 @@ var kinds = map[api.Code]struct {
 	api.JobNotFound:     {http.StatusNotFound, "no such job"},
 	api.TaskNotFound:    {http.StatusNotFound, "no such task"},
 	api.NodeNotFound:    {http.StatusNotFound, "no such node"},
+	api.NotRunning:      {http.StatusConflict, "the task does not run"},
 	api.AuctionExpired:  {http.StatusNotFound, "the auction is no longer known"},
 	api.AmbiguousName:   {http.StatusConflict, "the name fits several nodes"},
+	api.OtherCluster:    {http.StatusConflict, "the node belongs to another cluster"},
+	api.JoinFailed:      {http.StatusBadGateway, "the cluster could not be joined"},
 	api.NodeAlive:       {http.StatusConflict, "the node is alive"},
 	api.NotScalable:     {http.StatusConflict, "the job cannot be scaled"},
 	api.Stale:           {http.StatusPreconditionFailed, "the job was changed meanwhile"},
@@ -45,11 +48,13 @@ var kinds = map[api.Code]struct {
 	api.ClockOff:        {http.StatusServiceUnavailable, "the node's clock is off"},
 	api.NodeUnreachable: {http.StatusBadGateway, "the node that knows cannot be reached"},
 	api.TooLarge:        {http.StatusRequestEntityTooLarge, "too large"},
+	api.TooMany:         {http.StatusTooManyRequests, "too many streams"},
 	api.Unauthorized:    {http.StatusUnauthorized, "the token is missing or wrong"},
 	api.Forbidden:       {http.StatusForbidden, "a web page of another origin asked"},
 	api.WrongHost:       {http.StatusMisdirectedRequest, "the host is not served here"},
 	api.WrongMethod:     {http.StatusMethodNotAllowed, "the path does not have that method"},
 	api.WrongMedia:      {http.StatusUnsupportedMediaType, "the body is not application/json"},
+	api.NotAcceptable:   {http.StatusNotAcceptable, "there is no such form of the answer"},
 	api.NotFound:        {http.StatusNotFound, "no such path"},
 	api.Internal:        {http.StatusInternalServerError, "a fault of orch"},
 }
@@ -85,15 +90,24 @@ func asError(err error) *api.Error {
 	return &api.Error{Code: api.Internal, Detail: err.Error()}
 }
 
+// problemOf is e as what instance, a path, answers.
+func problemOf(e *api.Error, instance string) problem {
+	return problem{
+		Type: problemType + string(e.Code), Title: kinds[e.Code].title, Status: Status(e.Code),
+		Detail: e.Detail, Instance: instance, Code: e.Code,
+		Errors: e.Fields, Hint: e.Hint, Current: e.Current,
+	}
+}
+
+// ProblemJSON is e in the form that answers have, as one line without its end: for
+// who shows errors to programs.
+func ProblemJSON(e *api.Error) ([]byte, error) { return json.Marshal(problemOf(e, "")) }
+
 // writeProblem answers with err.
 func writeProblem(w http.ResponseWriter, r *http.Request, err error) {
 	e := asError(err)
-	p := problem{
-		Type: problemType + string(e.Code), Title: kinds[e.Code].title, Status: Status(e.Code),
-		Detail: e.Detail, Instance: r.URL.EscapedPath(), Code: e.Code,
-		Errors: e.Fields, Hint: e.Hint, Current: e.Current,
-	}
-	if p.Status == http.StatusServiceUnavailable {
+	p := problemOf(e, r.URL.EscapedPath())
+	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
 		seconds := max(1, math.Ceil(e.RetryAfter.Seconds()))
 		w.Header().Set("Retry-After", strconv.FormatFloat(seconds, 'f', 0, 64))
 	}

@@ -31,7 +31,7 @@ func checkQuery(raw string, known []string) error {
 			}
 			return e
 		}
-		if len(q[key]) > 1 {
+		if len(q[key]) > 1 && key != "label" {
 			return api.Errorf(api.BadQuery, "the parameter %s is given %d times", key, len(q[key]))
 		}
 	}
@@ -45,18 +45,10 @@ func taskFilter(r *http.Request) (api.TaskFilter, error) {
 	if err != nil {
 		return api.TaskFilter{}, err
 	}
-	f := api.TaskFilter{Job: q.Get("job"), Node: q.Get("node"), State: api.TaskState(q.Get("state")), All: all}
-	states := []api.TaskState{"", api.Pending, api.Accepted, api.Pulling, api.Starting, api.Running,
-		api.Stopping, api.Stopped, api.Failed, api.Complete, api.Lost}
-	if !slices.Contains(states, f.State) {
-		names := make([]string, 0, len(states))
-		for _, s := range states[1:] {
-			names = append(names, string(s))
-		}
-		return f, api.Errorf(api.BadQuery, "%.40q is not the state of a task%s", string(f.State), didYouMean(string(f.State), names)).
-			WithHint("the states are %s", strings.Join(names, ", "))
-	}
-	return f, nil
+	f := api.TaskFilter{Job: q.Get("job"), Node: q.Get("node"), All: all}
+	f.State, err = oneOf(q, "state", api.Pending, api.Accepted, api.Pulling, api.Starting, api.Running,
+		api.Stopping, api.Stopped, api.Failed, api.Complete, api.Lost)
+	return f, err
 }
 
 // logOptions reads what log lines are wanted, at now.
@@ -75,10 +67,11 @@ func logOptions(q url.Values, now time.Time) (api.LogOptions, error) {
 			return o, api.Errorf(api.BadQuery, "tail=%.40q is neither a number of lines nor all", tail)
 		}
 	}
-	if since := q.Get("since"); since != "" {
-		if o.Since, err = parseSince(since, now); err != nil {
-			return o, err
-		}
+	if o.Since, err = moment(q, "since", now); err != nil {
+		return o, err
+	}
+	if o.Until, err = moment(q, "until", now); err != nil {
+		return o, err
 	}
 	for stream := range strings.SplitSeq(q.Get("stream"), ",") {
 		switch stream {
@@ -107,8 +100,13 @@ func flag(q url.Values, key string) (bool, error) {
 	}
 }
 
-// parseSince reads a time: how long before now, seconds since 1970, or RFC 3339.
-func parseSince(s string, now time.Time) (time.Time, error) {
+// moment reads a time: how long before now, seconds since 1970, or RFC 3339. It is
+// zero if there is none.
+func moment(q url.Values, key string, now time.Time) (time.Time, error) {
+	s := q.Get(key)
+	if s == "" {
+		return time.Time{}, nil
+	}
 	if d, err := time.ParseDuration(s); err == nil && d >= 0 && s != "0" {
 		return now.Add(-d), nil
 	}
@@ -120,7 +118,7 @@ func parseSince(s string, now time.Time) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339Nano, strings.Replace(s, " ", "+", 1)); err == nil {
 		return t, nil
 	}
-	return time.Time{}, api.Errorf(api.BadQuery, "since=%.40q is not a time", s).
+	return time.Time{}, api.Errorf(api.BadQuery, "%s=%.40q is not a time", key, s).
 		WithHint("write 10m (ago), 2026-01-02T15:04:05Z or 1767366245 (seconds since 1970)")
 }
 

@@ -1,15 +1,16 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"net/http"
 	"path"
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -29,10 +30,23 @@ const (
 // Config is what a Server needs. Service, View and Log are required.
 type Config struct {
 	Service api.Service
-	View    func() api.View    // called for each request; must not block
-	Token   string             // demanded of every request but /healthz, unless empty
-	Hosts   []string           // names and addresses answered to besides loopback; ports are ignored
-	Log     logrus.FieldLogger // gets faults, and at debug level each request
+	View    func() api.View // called for each request; must not block
+	// Revision is that of one job and its tasks or, for "", of all that is seen. It
+	// is taken before what it is the revision of. If it is known, the next one is
+	// waited for until ctx ends. nil: answers have none, and nobody can wait.
+	Revision func(ctx context.Context, job, known string) string
+	Token    string   // demanded of every request but /healthz, unless empty
+	Hosts    []string // names and addresses answered to besides loopback; ports are ignored
+	// Metrics answers /metrics, in the text form of Prometheus; nil: nothing is measured.
+	Metrics http.Handler
+	// Observe is told of each request that was answered: which route it was, "none" if
+	// there is no such path, its method, and the status. nil: nobody.
+	Observe func(route, method string, status int, took time.Duration)
+	// Debug answers below /debug/pprof/; nil: there is nothing.
+	Debug http.Handler
+	// MaxStreams is how many streams may be open at once; 0 is 4096.
+	MaxStreams int64
+	Log        logrus.FieldLogger // gets faults, and at debug level each request
 }
 
 // Server answers HTTP requests with an api.Service. It is an http.Handler, safe
@@ -41,6 +55,7 @@ type Server struct {
 	cfg        Config
 	hosts      map[string]bool
 	mux        *http.ServeMux
+	open       atomic.Int64    // streams
 	streams    context.Context // done once the server shuts down; ends what would not end by itself
 	endStreams context.CancelFunc
 }
@@ -48,6 +63,7 @@ type Server struct {
 // NewServer makes a Server. It starts nothing.
 func NewServer(cfg Config) *Server {
 	s := &Server{cfg: cfg, hosts: map[string]bool{}, mux: http.NewServeMux()}
+	s.cfg.MaxStreams = cmp.Or(cfg.MaxStreams, maxStreams)
 	s.streams, s.endStreams = context.WithCancel(context.Background())
 	for _, h := range cfg.Hosts {
 		s.hosts[hostName(h)] = true
@@ -63,19 +79,11 @@ func NewServer(cfg Config) *Server {
 	return s
 }
 
-// HTTP is an http.Server for s with timeouts that suit it: whoever is too slow to
-// ask is cut off, streams are not. Its Shutdown ends streams and waits for other
-// requests; set BaseContext to end those as well.
+// HTTP is an http.Server for s, as that of a [Front] that has s.
 func (s *Server) HTTP() *http.Server {
-	h := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: headerTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          log.New(httpLog{s.cfg.Log}, "", 0),
-	}
-	h.RegisterOnShutdown(s.endStreams)
-	return h
+	f := NewFront(s.cfg.Log)
+	f.Set(s)
+	return f.HTTP()
 }
 
 // ServeHTTP answers one request. A panic of a handler becomes a 500.
@@ -91,16 +99,24 @@ func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			entry.WithFields(logrus.Fields{"panic": v, "stack": string(debug.Stack())}).Error("a request made the program panic")
 			s.refuse(w, r, api.Errorf(api.Internal, "the request met a fault in orch; the log of the node has the details"))
 		}
+		s.observe(w, r, time.Since(start))
 		entry.WithFields(logrus.Fields{"status": w.status, "took": time.Since(start)}).Debug("request answered")
 	}()
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'") // an answer shown as a page can do nothing
 	setView(w.Header(), s.cfg.View())
 	if err := s.guard(w, r); err != nil {
 		s.refuse(w, r, err)
 		return
 	}
-	if p := r.URL.EscapedPath(); p != path.Clean(p) { // the mux would redirect, also a write
+	if s.cfg.Debug != nil && strings.HasPrefix(r.URL.Path, pathDebug) {
+		w.route = pathDebug
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // a profile takes as long as is asked for
+		s.cfg.Debug.ServeHTTP(w, r)
+		return
+	}
+	if p := r.URL.EscapedPath(); p != path.Clean(p) || p == "*" { // the mux would redirect, also a write, or say nothing
 		s.refuse(w, r, noSuchPath(r))
 		return
 	}
@@ -127,9 +143,16 @@ func (s *Server) call(methods []route, w http.ResponseWriter, r *http.Request) e
 		if rt.method == http.MethodGet {
 			serves = append(serves, http.MethodHead)
 		}
+		w.(*answer).route = rt.path
 		if slices.Contains(serves, r.Method) {
 			if err := checkRequest(r, rt.query); err != nil {
 				return err
+			}
+			if err := checkAccept(r, rt.media()); err != nil {
+				return err
+			}
+			if slices.Contains(rt.query, "wait") {
+				return s.watch(rt, w, r)
 			}
 			return rt.handle(s, w, r)
 		}
@@ -142,8 +165,8 @@ func (s *Server) call(methods []route, w http.ResponseWriter, r *http.Request) e
 
 // checkRequest refuses what a handler would otherwise overlook.
 func checkRequest(r *http.Request, known []string) error {
-	if !isRead(r.Method) && r.Header.Get("If-Match") != "" {
-		return api.Errorf(api.NotSupported, "If-Match is not in this version, and to ignore it would not be safe")
+	if !isRead(r.Method) && !strings.HasPrefix(r.URL.Path, pathJobs) && r.Header.Get("If-Match") != "" {
+		return api.Errorf(api.NotSupported, "If-Match is for jobs; nothing else has an ETag that could be matched")
 	}
 	return checkQuery(r.URL.RawQuery, known)
 }
@@ -155,6 +178,7 @@ func (s *Server) refuse(w *answer, r *http.Request, err error) {
 		s.cfg.Log.WithFields(logrus.Fields{"path": r.URL.Path, logrus.ErrorKey: err}).Debug("answer cut short")
 		panic(http.ErrAbortHandler)
 	}
+	drain(w, r)
 	writeProblem(w, r, err)
 }
 

@@ -105,8 +105,11 @@ func TestBadRequests(t *testing.T) {
 		{"bad memory", field(`"limits":{"memory":"64 bananas"}`), 400, api.BadRequest, "#/limits/memory"},
 		{"number as duration", field(`"stop_timeout":10`), 400, api.BadRequest, "#/stop_timeout must be a duration such as \"10s\", not 10"},
 		{"bad duration", field(`"stop_timeout":"soon"`), 400, api.BadRequest, "#/stop_timeout \"soon\" is not a duration"},
+		{"twice", field(`"name":"web"`), 400, api.BadRequest, "#/name is given twice"},
+		{"twice in a map", field(`"env":{"A/B":"1","A/B":"2"}`), 400, api.BadRequest, "#/env/A~1B is given twice"},
+		{"twice in a struct", field(`"ports":[{"published":1,"published":2}]`), 400, api.BadRequest, "#/ports/0/published is given twice"},
 		{"two wrong", field(`"stop_timeout":"soon","pack":1`), 400, api.BadRequest, "#/pack must be true or false, not 1; #/stop_timeout"},
-		{"not in this version", field(`"volumes":[]`), 422, api.NotSupported, "#/volumes"},
+		{"not in this version", field(`"constraints":[]`), 422, api.NotSupported, "#/constraints"},
 		{"global", field(`"type":"global"`), 422, api.NotSupported, "#/type"},
 		{"no image, bad name", jobs(`{"name":"No Name"}`), 422, api.Invalid, "#/name"},
 		{"no name", jobs(`{}`), 422, api.Invalid, "#/name"},
@@ -115,8 +118,11 @@ func TestBadRequests(t *testing.T) {
 		{"exists", jobs(`{"name":"web","image":"nginx"}`), 409, api.JobExists, "exists"},
 		{"form", append(jobs(good), "Content-Type", "application/x-www-form-urlencoded"), 415, api.WrongMedia, "x-www-form"},
 		{"no type", append(jobs(good), "Content-Type", ""), 415, api.WrongMedia, "Content-Type: application/json"},
-		{"If-Match", append(jobs(good), "If-Match", `"1"`), 422, api.NotSupported, "If-Match"},
-		{"parameter on a write", []string{"POST", "/v1/jobs?dry_run=true", good}, 400, api.BadQuery, "dry_run"},
+		{"charset", append(jobs(good), "Content-Type", "application/json; charset=latin1"), 415, api.WrongMedia, "latin1"},
+		{"compressed", append(jobs(good), "Content-Encoding", "gzip"), 415, api.WrongMedia, "gzip"},
+		{"project", field(`"project":"shop"`), 422, api.NotSupported, "the label orch.project"},
+		{"If-Match of a node", []string{"POST", "/v1/nodes/n1/drain", "", "If-Match", `"1"`}, 422, api.NotSupported, "If-Match"},
+		{"parameter on a write", []string{"POST", "/v1/jobs?force=true", good}, 400, api.BadQuery, "force"},
 
 		{"scale nothing", scale(`{}`), 422, api.Invalid, "#/replicas is needed"},
 		{"scale null", scale(`{"replicas":null}`), 422, api.Invalid, "#/replicas is needed"},
@@ -129,6 +135,12 @@ func TestBadRequests(t *testing.T) {
 		{"stop with a body", []string{"POST", "/v1/jobs/web/stop", `{"now":true}`}, 400, api.BadRequest, "takes no body"},
 		{"restart with a body", []string{"POST", "/v1/jobs/web/restart", `5`}, 400, api.BadRequest, "takes no body"},
 
+		{"cordon with a body", []string{"POST", "/v1/nodes/n1/cordon", `{"now":true}`}, 400, api.BadRequest, "takes no body"},
+		{"labels of a list", []string{"PATCH", "/v1/nodes/n1/labels", `["a"]`}, 400, api.BadRequest, ""},
+		{"no labels", []string{"PATCH", "/v1/nodes/n1/labels", `null`}, 400, api.BadRequest, ""},
+		{"a label that is no text", []string{"PATCH", "/v1/nodes/n1/labels", `{"a":"b","c/d":5}`}, 400, api.BadRequest, "#/c~1d"},
+		{"a label twice", []string{"PATCH", "/v1/nodes/n1/labels", `{"a":"b","a":null}`}, 400, api.BadRequest, "is given twice"},
+
 		{"no such path", get("/v1/pods"), 404, api.NotFound, "/v1/pods"},
 		{"trailing slash", get("/v1/jobs/"), 404, api.NotFound, "GET /"},
 		{"double slash", []string{"POST", "//v1/jobs", good}, 404, api.NotFound, ""},
@@ -138,6 +150,13 @@ func TestBadRequests(t *testing.T) {
 		{"DELETE all", []string{"DELETE", "/v1/jobs", ""}, 405, api.WrongMethod, ""},
 		{"GET an action", get("/v1/jobs/web/stop"), 405, api.WrongMethod, "POST"},
 		{"OPTIONS", []string{"OPTIONS", "/v1/jobs", ""}, 405, api.WrongMethod, ""},
+		{"bad type", get("/v1/jobs?type=servise"), 400, api.BadQuery, "did you mean service?"},
+		{"bad status", get("/v1/jobs?status=ready"), 400, api.BadQuery, "pending, running"},
+		{"bad label", get("/v1/jobs?label=%20"), 400, api.BadQuery, "KEY=VALUE"},
+		{"empty label", get("/v1/nodes?label="), 400, api.BadQuery, "KEY=VALUE"},
+		{"bad limit", get("/v1/jobs?limit=0"), 400, api.BadQuery, "from 1"},
+		{"worse limit", get("/v1/jobs?limit=1e3"), 400, api.BadQuery, "from 1"},
+		{"bad node status", get("/v1/nodes?status=running"), 400, api.BadQuery, "drained"},
 		{"unknown parameter", get("/v1/jobs?x=1"), 400, api.BadQuery, "\"x\""},
 		{"misspelt parameter", get("/v1/tasks?jobs=web"), 400, api.BadQuery, "did you mean job?"},
 		{"parameter twice", get("/v1/tasks?job=a&job=b"), 400, api.BadQuery, "2 times"},
@@ -209,7 +228,7 @@ func TestGoodRequests(t *testing.T) {
 	f := newFake()
 	srv := serve(t, f, nil)
 	res, body := ask(t, request(t, "POST", srv.URL+"/v1/jobs", `{
-		"name":"api", "name":"web", "image":"nginx", "command":null, "env":null, "labels":{}, "limits":null, "pull":null,
+		"name":"web", "image":"nginx", "command":null, "env":null, "labels":{}, "limits":null, "pull":null,
 		"resources":{"memory":"512MB"}, "replicas":2,
 		"id":"nonsense", "generation":"4", "etag":5, "created_at":false, "updated_at":"x", "coordinator":[], "status":"fine"}`,
 		"Content-Type", "application/json; charset=utf-8", "Origin", srv.URL, "Sec-Fetch-Site", "same-origin"))
@@ -259,7 +278,7 @@ func TestGoodRequests(t *testing.T) {
 		}
 	}
 	_, page := ask(t, request(t, "GET", srv.URL+"/", ""))
-	for _, route := range []string{"GET     /v1/tasks/{id}/logs?follow&tail&since&stream", "DELETE  /v1/nodes/{id}", "POST    /v1/jobs/{name}/scale"} {
+	for _, route := range []string{"GET     /v1/tasks/{id}/logs?follow&tail&since&until&stream&timestamps", "DELETE  /v1/nodes/{id}", "POST    /v1/jobs/{name}/scale"} {
 		if !strings.Contains(page, route) {
 			t.Errorf("the page at / does not have %q:\n%s", route, page)
 		}
@@ -292,7 +311,7 @@ func TestHosts(t *testing.T) {
 	srv := serve(t, newFake(), func(c *rest.Config) { c.Hosts = []string{"Vps1.example", "10.1.2.3:7070", "[fd00::1]:7070", "fd00::2"} })
 	for host, want := range map[string]int{
 		"localhost": 200, "LOCALHOST.:7070": 200, "127.0.0.1": 200, "127.9.9.9:1": 200, "[::1]:7070": 200, "[::1]": 200,
-		"vps1.example:80": 200, "10.1.2.3": 200, "10.1.2.3:99": 200, "[fd00::1]": 200, "[fd00::2]:7070": 200,
+		"vps1.example:80": 200, "10.1.2.3": 200, "10.1.2.3:99": 200, "[fd00::1]": 200, "[fd00::2]:7070": 200, "[::1": 421, "::1]": 421, "[127.0.0.1]": 200,
 		"10.1.2.4": 421, "localhost.evil.example": 421, "example": 421, "0.0.0.0": 421, "[::]": 421, "vps1.example.evil": 421, "1": 421,
 	} {
 		res, _ := ask(t, request(t, "GET", srv.URL+"/v1/jobs", "", "Host", host))
@@ -329,7 +348,7 @@ func TestToken(t *testing.T) {
 type panicky struct{ *fake }
 
 func (p panicky) Jobs(t ctx) ([]api.Job, error) { panic("secret pointer") }
-func (p panicky) Logs(_ ctx, _ string, _ api.LogOptions, each func(api.LogLine) error) error {
+func (p panicky) Logs(_ ctx, _ []string, _ api.LogOptions, each func(api.LogLine) error) error {
 	_ = each(api.LogLine{Line: "one"})
 	panic("secret")
 }
@@ -341,7 +360,7 @@ func TestPanicIsA500(t *testing.T) {
 	if strings.Contains(body, "secret") {
 		t.Errorf("the answer tells of the inside: %s", body)
 	}
-	err := dial(t, "", srv.URL).Logs(t.Context(), "web.0", api.LogOptions{}, func(api.LogLine) error { return nil })
+	err := dial(t, "", srv.URL).Logs(t.Context(), []string{"web.0"}, api.LogOptions{}, func(api.LogLine) error { return nil })
 	if err == nil {
 		t.Error("logs that end with a panic: got no error, want one")
 	}

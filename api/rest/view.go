@@ -54,35 +54,3 @@ func getView(h http.Header) (api.View, bool) {
 	}
 	return v, true
 }
-
-// setWritten puts all of wr but its job into the headers of an answer.
-func setWritten(h http.Header, wr api.Written) {
-	h.Set(headerDurable, fmt.Sprintf("%d/%d", wr.Disks, wr.Wanted))
-	if wr.Existed {
-		h.Set(headerExisted, "true")
-	}
-	if !wr.Durable() {
-		h.Set("Warning", fmt.Sprintf(`199 orch "stored on %d of %d disks; it spreads on, but is lost if those are lost before"`, wr.Disks, wr.Wanted))
-	}
-	setETag(h, wr.Job)
-}
-
-// getWritten reads what setWritten wrote. An answer that does not say how safe
-// the write is counts as not safe.
-func getWritten(h http.Header) api.Written {
-	wr := api.Written{Existed: h.Get(headerExisted) == "true", Wanted: 1}
-	disks, wanted, _ := strings.Cut(h.Get(headerDurable), "/")
-	d, err1 := strconv.Atoi(disks)
-	w, err2 := strconv.Atoi(wanted)
-	if err1 == nil && err2 == nil {
-		wr.Disks, wr.Wanted = d, w
-	}
-	return wr
-}
-
-// setETag names the version of job that is in the answer.
-func setETag(h http.Header, job api.Job) {
-	if job.ETag != "" {
-		h.Set("ETag", `"`+job.ETag+`"`)
-	}
-}

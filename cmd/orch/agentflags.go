@@ -7,12 +7,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
 	"github.com/exitae337/orchestergo/api"
 	"github.com/exitae337/orchestergo/gossip"
@@ -31,12 +33,13 @@ type agentFlags struct {
 	name, dataDir, bind, advertise string
 	gossipPort, peerPort, ports    int
 	api                            string
-	drivers                        []string
+	drivers, allow                 []string
 	profile                        string
 	cpus, memory                   string
 	labels                         []string
 	tokenFile, token               string
 	logLevel, logFormat            string
+	pprof                          bool
 }
 
 // register adds the flags to a command.
@@ -51,6 +54,7 @@ func (f *agentFlags) register(flags *pflag.FlagSet, env *Env) {
 	flags.IntVar(&f.peerPort, "peer-port", defaultPeerPort, "port for all else between nodes, TCP")
 	flags.IntVar(&f.ports, "ports", 0, "`BASE` of all three ports: API on BASE, gossip on BASE+1, peers on BASE+2")
 	flags.StringSliceVar(&f.drivers, "drivers", []string{"docker"}, "how this node runs tasks: docker, process (plain processes of this user), or both")
+	flags.StringSliceVar(&f.allow, "allow", nil, "what containers may have of this node beyond their confinement; of "+strings.Join(api.Allowances(), ", "))
 	flags.StringVar(&f.profile, "profile", string(gossip.ProfileLAN), "timing of gossip: lan, or fast for one machine and labs")
 	flags.StringVar(&f.cpus, "cpus", "", "cores to offer (default all)")
 	flags.StringVar(&f.memory, "memory", "", "memory to offer, as 4GiB (default all)")
@@ -58,6 +62,7 @@ func (f *agentFlags) register(flags *pflag.FlagSet, env *Env) {
 	flags.StringVar(&f.tokenFile, "token-file", "", "file with the cluster's join token; - is standard input")
 	flags.StringVar(&f.token, "token", "", "the join token itself; ps and the shell's history see it, so prefer --token-file")
 	flags.StringVar(&f.logLevel, "log-level", "info", "error, warning, info or debug")
+	flags.BoolVar(&f.pprof, "pprof", false, "serve Go's profiles of this process at /debug/pprof/ of the API, on loopback only")
 	flags.StringVar(&f.logFormat, "log-format", "text", "text or json")
 }
 
@@ -66,7 +71,7 @@ func (f *agentFlags) register(flags *pflag.FlagSet, env *Env) {
 func fromEnvironment(cmd *cobra.Command, env *Env) error {
 	var bad error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		name := "ORCH_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := variable(f.Name)
 		v := env.Getenv(name)
 		if f.Changed || v == "" || f.Name == "token" || f.Name == "token-file" || bad != nil {
 			return
@@ -75,7 +80,29 @@ func fromEnvironment(cmd *cobra.Command, env *Env) error {
 			bad = usageError(cmd, "%s=%q: %v", name, v, err)
 		}
 	})
+	if bad == nil {
+		warnUnknown(env)
+	}
 	return bad
+}
+
+// warnUnknown tells of ORCH_* variables that nothing reads: a misspelt one would
+// otherwise be a setting that is quietly not made.
+func warnUnknown(env *Env) {
+	known := map[string]bool{"ORCH_API": true, "ORCH_TOKEN": true, "ORCH_TOKEN_FILE": true}
+	for _, cmd := range []*cobra.Command{newStartCommand(env), newJoinCommand(env)} {
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known[variable(f.Name)] = true })
+	}
+	for _, v := range env.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "ORCH_") && !known[name] {
+			fmt.Fprintf(env.Stderr, "warning: the environment variable %s means nothing to orch (orch start --help lists the flags; --data-dir is ORCH_DATA_DIR)\n", clean(name))
+		}
+	}
+}
+
+// variable is the environment variable of a flag.
+func variable(flag string) string {
+	return "ORCH_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
 // defaultDataDir is where root, or else this user, keeps a node.
@@ -90,7 +117,7 @@ func defaultDataDir(env *Env) string {
 }
 
 // place works out the ports and the address of the API.
-func (f *agentFlags) place(cmd *cobra.Command) error {
+func (f *agentFlags) place(cmd *cobra.Command, env *Env) error {
 	f.api, _ = cmd.Flags().GetString("api")
 	if f.ports != 0 {
 		if f.ports < 1 || f.ports > 65533 {
@@ -108,11 +135,16 @@ func (f *agentFlags) place(cmd *cobra.Command) error {
 	if f.api == "" {
 		f.api = net.JoinHostPort("127.0.0.1", strconv.Itoa(defaultAPIPort))
 	}
-	if strings.Contains(f.api, ",") {
-		return usageError(cmd, "--api %s: an agent listens on one address (is ORCH_API set?)", f.api)
+	from := "--api"
+	if !cmd.Flags().Changed("api") && env.Getenv("ORCH_API") != "" {
+		from = "ORCH_API" // set for the commands that ask a node
 	}
-	if _, _, err := net.SplitHostPort(f.api); err != nil {
-		return usageError(cmd, "--api %s: want HOST:PORT", f.api)
+	var err error
+	if f.api, err = listenAddress(f.api); err != nil {
+		return usageError(cmd, "%s=%s: %v", from, f.api, err)
+	}
+	if f.pprof && !staysHere(f.api) {
+		return usageError(cmd, "--pprof is for an API on loopback or a socket, and this one is at %s", f.api)
 	}
 	return nil
 }
@@ -134,6 +166,16 @@ func (f *agentFlags) resources(cmd *cobra.Command) (api.Resources, error) {
 		}
 	}
 	return r, nil
+}
+
+// allowed reads --allow.
+func (f *agentFlags) allowed(cmd *cobra.Command) ([]string, error) {
+	for _, what := range f.allow {
+		if !slices.Contains(api.Allowances(), what) {
+			return nil, usageError(cmd, "--allow %.40q: there are %s", what, strings.Join(api.Allowances(), ", "))
+		}
+	}
+	return slices.Compact(slices.Sorted(slices.Values(f.allow))), nil
 }
 
 // nodeLabels reads --label.
@@ -187,11 +229,11 @@ func (f *agentFlags) readToken(env *Env) (string, error) {
 		}
 		return strings.TrimSpace(string(b)), nil
 	case file != "":
-		b, err := os.ReadFile(file)
+		token, err := tokenFromFile(file)
 		if err != nil {
 			return "", fmt.Errorf("read the token: %w", err)
 		}
-		return strings.TrimSpace(string(b)), nil
+		return token, nil
 	case f.token != "":
 		fmt.Fprintln(env.Stderr, "warning: a token on the command line is seen by ps and kept in the shell's history: prefer --token-file")
 		return f.token, nil
@@ -199,4 +241,28 @@ func (f *agentFlags) readToken(env *Env) (string, error) {
 		return env.Getenv("ORCH_TOKEN"), nil
 	}
 	return promptToken(env)
+}
+
+// needToken is readToken where there is no going on without.
+func (f *agentFlags) needToken(cmd *cobra.Command, env *Env) (string, error) {
+	token, err := f.readToken(env)
+	if err == nil && token == "" {
+		err = usageError(cmd, "joining needs the cluster's token: run orch token on a member, and give it with --token-file, ORCH_TOKEN_FILE or ORCH_TOKEN")
+	}
+	return token, err
+}
+
+// promptToken asks a person for the token, without showing it.
+func promptToken(env *Env) (string, error) {
+	f, ok := env.Stdin.(*os.File)
+	if !ok || !env.IsTerminal(env.Stdin) {
+		return "", nil
+	}
+	fmt.Fprint(env.Stderr, "join token: ")
+	b, err := term.ReadPassword(int(f.Fd()))
+	fmt.Fprintln(env.Stderr)
+	if err != nil {
+		return "", fmt.Errorf("read the token: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -15,18 +14,20 @@ import (
 // A changer has what scale, stop, restart and rm share: they write to one or
 // several jobs, and wait until the tasks are as asked.
 type changer struct {
-	env     *Env
-	verb    string // for messages: "cannot stop web"
-	output  string
+	env  *Env
+	verb string // for messages: "cannot stop web"
+	form
 	detach  bool
 	timeout seconds
 }
 
 // register adds the flags.
 func (ch *changer) register(cmd *cobra.Command) {
-	ch.timeout = seconds(2 * time.Minute)
+	if ch.timeout == 0 {
+		ch.timeout = seconds(2 * time.Minute)
+	}
 	f := cmd.Flags()
-	f.StringVarP(&ch.output, "output", "o", "name", "`FORMAT` of what is printed in the end: name or json")
+	ch.form.register(cmd, "name")
 	f.BoolVarP(&ch.detach, "detach", "d", false, "do not wait until the tasks are as asked")
 	f.Var(&ch.timeout, "timeout", "how long to wait for each job; 0 is for ever")
 }
@@ -49,7 +50,7 @@ type pending struct {
 // run writes all changes, then waits for each of those that were accepted. One
 // that is refused keeps none of the others from being made.
 func (ch *changer) run(cmd *cobra.Command, changes []change) error {
-	if err := checkOutput(cmd, ch.output, "name", "json"); err != nil {
+	if err := checkForm[api.Job](&ch.form, ch.env, cmd); err != nil {
 		return err
 	}
 	return with(ch.env, cmd, func(ctx context.Context, c client) error {
@@ -63,13 +64,17 @@ func (ch *changer) run(cmd *cobra.Command, changes []change) error {
 			}
 			accepted = append(accepted, p)
 		}
+		out := &teller[api.Job]{out: ch.env.Stdout, kind: jobKind(ch.env), form: &ch.form}
 		for _, p := range accepted {
-			if err := ch.finish(ctx, c, p); err != nil {
+			if err := ch.finish(ctx, c, p, out); err != nil {
 				errs = append(errs, err)
 			}
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+		}
+		if err := out.end(); err != nil {
+			errs = append(errs, err)
 		}
 		return join(errs)
 	})
@@ -93,17 +98,24 @@ func (ch *changer) write(ctx context.Context, c client, one change) (pending, er
 }
 
 // finish waits for one change and prints the answer.
-func (ch *changer) finish(ctx context.Context, c client, p pending) error {
+func (ch *changer) finish(ctx context.Context, c client, p pending, out *teller[api.Job]) error {
 	if !ch.detach {
 		w := &wait{env: ch.env, c: c, timeout: time.Duration(ch.timeout), progress: p.progress}
 		if err := p.settle(ctx, w, p.before); err != nil {
 			return err
 		}
 	}
-	if ch.output == "json" && ch.verb == "remove" { // there is nothing left to ask for
-		return json.NewEncoder(ch.env.Stdout).Encode(p.written.Job)
+	var a answer[api.Job]
+	var err error
+	if ch.output == "name" || ch.verb == "remove" { // then there is nothing left to ask for
+		a, err = answerOf(p.written.Job)
+	} else {
+		a, err = readJob(ctx, c, p.name)
 	}
-	return printJob(ctx, ch.env, c, ch.output, p.name)
+	if err != nil {
+		return cannot("show "+p.name, err, ch.env.Now())
+	}
+	return out.tell(a)
 }
 
 // untilGone waits until no task of what the job was runs.

@@ -99,3 +99,32 @@ func TestAJobThatIsStopped(t *testing.T) {
 		t.Errorf("run: got %s", got.text())
 	}
 }
+
+func TestDrainTellsHowItComesAlong(t *testing.T) {
+	f := exampleCluster()
+	f.drains = api.NodeDraining
+	on := func(index int) api.Task {
+		one := task(index, api.Running, "home")
+		one.Node = f.nodes[2].ID
+		return one
+	}
+	f.tasks = func(look int) ([]api.Task, error) {
+		switch {
+		case look < 3:
+			return []api.Task{on(0), on(1)}, nil
+		case look < 5:
+			return []api.Task{on(1)}, nil
+		}
+		f.nodes[2].Status = api.NodeDrained
+		return nil, nil
+	}
+	got, _ := inTime(t, f, setup{args: []string{"node", "drain", "home"}})
+	var told []string
+	for line := range strings.Lines(got.err) {
+		_, line, _ = strings.Cut(line, " ")
+		told = append(told, strings.TrimSpace(line))
+	}
+	if want := []string{"home draining: 2 tasks left", "home draining: 1 task left", "home draining: 0 tasks left"}; got.code != 0 || got.out != "home\n" || !slices.Equal(told, want) {
+		t.Errorf("got %s, want %q", got.text(), want)
+	}
+}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/exitae337/orchestergo/api"
 	"github.com/exitae337/orchestergo/api/rest"
+	"github.com/exitae337/orchestergo/peer"
 )
 
 // answerLimit is how long a question that needs no waiting may take: a node that
@@ -66,23 +67,47 @@ func dial(env *Env, cmd *cobra.Command) (client, error) {
 	return c, nil
 }
 
-// apiToken is the token of the environment, or "".
+// apiToken is the token of the environment for the API, or "". The API token is
+// made of a join token, which is never sent: whoever overhears it must not become
+// a member.
 func apiToken(env *Env) (string, error) {
+	token, err := givenToken(env)
+	if err != nil || !strings.HasPrefix(token, peer.JoinPrefix) {
+		return token, err
+	}
+	secret, err := peer.ParseToken(token)
+	if err != nil {
+		return "", fmt.Errorf("the token of the environment: %w", err)
+	}
+	return secret.APIToken(), nil
+}
+
+// givenToken is what the environment has.
+func givenToken(env *Env) (string, error) {
 	name := env.Getenv("ORCH_TOKEN_FILE")
 	if name == "" {
 		return strings.TrimSpace(env.Getenv("ORCH_TOKEN")), nil
 	}
-	f, err := os.Open(name)
+	token, err := tokenFromFile(name)
 	if err != nil {
 		return "", fmt.Errorf("the token of ORCH_TOKEN_FILE: %w", err)
+	}
+	return token, nil
+}
+
+// tokenFromFile reads a file with a token.
+func tokenFromFile(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxToken+1))
 	if err != nil {
-		return "", fmt.Errorf("the token of ORCH_TOKEN_FILE: %w", err)
+		return "", err
 	}
 	if len(b) > maxToken {
-		return "", fmt.Errorf("the token of ORCH_TOKEN_FILE: %s is over %d bytes; is it a token?", name, maxToken)
+		return "", fmt.Errorf("%s is over %d bytes; is it a token?", name, maxToken)
 	}
 	return strings.TrimSpace(string(b)), nil
 }
@@ -95,14 +120,25 @@ func with(env *Env, cmd *cobra.Command, what func(context.Context, client) error
 		return err
 	}
 	err = what(cmd.Context(), c)
-	if v, ok := c.View(); ok && v.Isolated {
-		fmt.Fprintf(env.Stderr, "warning: %s sees none of the other nodes (it knows %d): what it says of them may be out of date\n",
-			clean(v.Name), v.Known-1)
-	}
+	fmt.Fprint(env.Stderr, viewWarning(c))
 	if closer, ok := c.(interface{ Close() }); ok {
 		closer.Close()
 	}
 	return err
+}
+
+// viewWarning is a line on what the node that answered cannot see, or "".
+func viewWarning(c client) string {
+	v, ok := c.View()
+	switch {
+	case !ok:
+	case v.Isolated:
+		return fmt.Sprintf("warning: %s sees none of the other nodes (it knows %d): what it says of them may be out of date\n",
+			clean(v.Name), v.Known-1)
+	case !v.Synced && v.Known > 1:
+		return fmt.Sprintf("warning: %s has started and not yet heard from another node: what it says may be out of date\n", clean(v.Name))
+	}
+	return ""
 }
 
 // ask is with for questions that are answered at once.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,50 +18,48 @@ func newDrainCommand(env *Env) *cobra.Command {
 	var timeout time.Duration
 	var detach bool
 	cmd := &cobra.Command{
-		Use:   "drain NODE",
-		Short: "Have a node give up its tasks and take none",
-		Long: `Have a node (its name, its short id, or self) give up its tasks to the others, and
-wait until the last has gone. Each task runs elsewhere before its old copy stops.
-The node takes no tasks until orch node resume, also after a restart.`,
-		Args: oneNode,
-		RunE: func(cmd *cobra.Command, words []string) error {
-			return with(env, cmd, func(ctx context.Context, c client) error {
-				node, err := c.DrainNode(ctx, words[0])
-				if err != nil {
-					return cannot("drain "+words[0], err, env.Now())
-				}
-				if !detach {
-					if err := untilDrained(ctx, env, c, node, timeout); err != nil {
-						return err
-					}
-				}
-				_, err = fmt.Fprintln(env.Stdout, clean(cmp.Or(node.Name, node.ID.Short())))
-				return err
-			})
-		},
+		Use:   "drain NODE...|self",
+		Short: "Have nodes give up their tasks and take none",
+		Long: `Have nodes give up their tasks to the others, and wait until the last has gone.
+Each task runs elsewhere before its old copy stops. A node takes no tasks until
+orch node resume, also after a restart. Nodes are named by their names, their
+short ids or any unique beginning of their ids; self is the node that is asked.`,
+		Example: `  orch node drain vps2
+  orch node drain self --timeout 10m`,
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", time.Hour, "stop waiting after that; 0 waits for ever")
+	n := &nodeChange{env: env, verb: "drain", write: func(ctx context.Context, c client, name string) (api.Node, error) { return c.DrainNode(ctx, name) }}
+	n.settle = func(ctx context.Context, c client, node api.Node) error {
+		if detach {
+			return nil
+		}
+		return untilDrained(ctx, env, c, node, timeout)
+	}
+	cmd.Flags().DurationVar(&timeout, "timeout", time.Hour, "stop waiting for a node after that; 0 waits for ever")
 	cmd.Flags().BoolVarP(&detach, "detach", "d", false, "do not wait")
-	return cmd
+	return n.register(cmd)
 }
 
-// newResumeCommand undoes a drain.
+// newCordonCommand keeps new tasks from a node.
+func newCordonCommand(env *Env) *cobra.Command {
+	n := &nodeChange{env: env, verb: "cordon", told: true, write: func(ctx context.Context, c client, name string) (api.Node, error) { return c.CordonNode(ctx, name) }}
+	return n.register(&cobra.Command{
+		Use:   "cordon NODE...|self",
+		Short: "Have nodes take no new tasks and keep those they have",
+		Long: `Have nodes take no new tasks until orch node resume, also after a restart. The tasks
+they have stay; orch node drain has them move.`,
+		Example: `  orch node cordon vps2
+  orch node cordon self`,
+	})
+}
+
+// newResumeCommand undoes a drain, and a cordon.
 func newResumeCommand(env *Env) *cobra.Command {
-	return &cobra.Command{
-		Use:   "resume NODE",
-		Short: "Have a drained node take tasks again",
-		Args:  oneNode,
-		RunE: func(cmd *cobra.Command, words []string) error {
-			return ask(env, cmd, func(ctx context.Context, c client) error {
-				node, err := c.ResumeNode(ctx, words[0])
-				if err != nil {
-					return cannot("resume "+words[0], err, env.Now())
-				}
-				_, err = fmt.Fprintln(env.Stdout, clean(cmp.Or(node.Name, node.ID.Short())))
-				return err
-			})
-		},
-	}
+	n := &nodeChange{env: env, verb: "resume", write: func(ctx context.Context, c client, name string) (api.Node, error) { return c.ResumeNode(ctx, name) }}
+	return n.register(&cobra.Command{
+		Use:     "resume NODE...",
+		Short:   "Have drained or cordoned nodes take tasks again",
+		Example: "  orch node resume vps2",
+	})
 }
 
 // newLeaveCommand takes this machine out of its cluster.
@@ -75,6 +72,8 @@ func newLeaveCommand(env *Env) *cobra.Command {
 		Long: `Take the machine whose agent is asked out of its cluster: its tasks go to the others,
 then the agent says goodbye, forgets the cluster's secret and table, and exits.
 The node's key is kept.`,
+		Example: `  orch leave
+  orch leave --force`,
 		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return with(env, cmd, func(ctx context.Context, c client) error {
@@ -94,14 +93,6 @@ The node's key is kept.`,
 	return cmd
 }
 
-// oneNode demands the name of one node.
-func oneNode(cmd *cobra.Command, words []string) error {
-	if len(words) != 1 || words[0] == "" {
-		return usageError(cmd, "one node is needed: %s NODE", cmd.CommandPath())
-	}
-	return nil
-}
-
 // untilDrained waits until a node has given up its last task.
 func untilDrained(ctx context.Context, env *Env, c client, node api.Node, timeout time.Duration) error {
 	w := &wait{env: env, c: c, timeout: timeout}
@@ -111,7 +102,10 @@ func untilDrained(ctx context.Context, env *Env, c client, node api.Node, timeou
 		if err != nil || n.Status == api.NodeDrained {
 			return err == nil, err
 		}
-		left, err = tasksOn(ctx, c, node)
+		before := len(left)
+		if left, err = tasksOn(ctx, c, node); err == nil && len(left) != before {
+			fmt.Fprintf(env.Stderr, "%s %s draining: %s left\n", env.Now().UTC().Format(time.RFC3339), clean(node.Name), count(len(left), "task"))
+		}
 		return false, err
 	})
 	if !errors.Is(err, errWaitOver) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -122,9 +121,9 @@ func codeExit(code api.Code) int {
 		return exitUsage
 	case api.JobNotFound, api.TaskNotFound, api.NodeNotFound, api.AuctionExpired:
 		return exitNotFound
-	case api.JobExists, api.Stale, api.KeyReused, api.AmbiguousName, api.NodeAlive, api.NotScalable:
+	case api.JobExists, api.Stale, api.KeyReused, api.AmbiguousName, api.NodeAlive, api.OtherCluster, api.NotScalable, api.NotRunning:
 		return exitRefused
-	case api.NotReady, api.ClockOff:
+	case api.NotReady, api.ClockOff, api.TooMany:
 		return exitUnreachable
 	case api.Unauthorized, api.Forbidden, api.WrongHost:
 		return exitForbidden
@@ -152,16 +151,10 @@ func report(ctx context.Context, env *Env, cmd *cobra.Command, err error) int {
 	return exitCode(errs[0])
 }
 
-// tell prints one error, as JSON if that is what the command was to print.
+// tell prints one error, as a problem of the API if the answer was to be JSON.
 func tell(env *Env, cmd *cobra.Command, err error) {
-	var wrong *usage
-	if f := cmd.Flags().Lookup("output"); f != nil && f.Value.String() == "json" && !errors.As(err, &wrong) {
-		e := &api.Error{Code: api.Internal, Detail: err.Error(), Hint: hintFor(err)}
-		var refusal *api.Error
-		if errors.As(err, &refusal) {
-			e = refusal
-		}
-		if b, failed := json.Marshal(e); failed == nil {
+	if wantsJSON(cmd) {
+		if b, failed := rest.ProblemJSON(problem(err)); failed == nil {
 			fmt.Fprintf(env.Stderr, "%s\n", b)
 			return
 		}
@@ -170,6 +163,30 @@ func tell(env *Env, cmd *cobra.Command, err error) {
 	if hint := hintFor(err); hint != "" {
 		fmt.Fprintf(env.Stderr, "hint: %s\n", clean(hint))
 	}
+}
+
+// wantsJSON says whether cmd was asked to answer in JSON.
+func wantsJSON(cmd *cobra.Command) bool {
+	output, format := cmd.Flags().Lookup("output"), cmd.Flags().Lookup("format")
+	return output != nil && output.Changed && (output.Value.String() == "json" || output.Value.String() == "ndjson") ||
+		format != nil && format.Value.String() == "json"
+}
+
+// problem is err as an error of the API. Of a refusal it is what the node said;
+// the rest is said in its terms.
+func problem(err error) *api.Error {
+	var refusal *api.Error
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	e := &api.Error{Code: api.Internal, Detail: err.Error(), Hint: hintFor(err)}
+	switch exitCode(err) {
+	case exitUsage:
+		e.Code = api.BadRequest
+	case exitUnreachable:
+		e.Code = api.NodeUnreachable
+	}
+	return e
 }
 
 // hintFor says what to do about err, or "".
@@ -187,6 +204,8 @@ func hintFor(err error) string {
 		return "the node does not answer in time; --api or ORCH_API names another"
 	case !errors.As(err, &e):
 		return ""
+	case e.Code == api.Unauthorized: // the node's own hint is for who speaks HTTP
+		return "put the token of the API into ORCH_TOKEN, or the name of a file with it into ORCH_TOKEN_FILE (orch token --api, on a node, prints it)"
 	case e.Hint != "":
 		return e.Hint
 	}
@@ -197,9 +216,9 @@ func hintFor(err error) string {
 		return "orch ps --all lists the tasks"
 	case api.NodeNotFound, api.AmbiguousName:
 		return "orch nodes lists the nodes with their ids"
-	case api.Unauthorized:
-		return "put the token of the API into ORCH_TOKEN, or the name of a file with it into ORCH_TOKEN_FILE"
-	case api.NotReady, api.ClockOff:
+	case api.NodeAlive:
+		return "orch node drain empties it; orch leave, on that machine, takes it out"
+	case api.NotReady, api.ClockOff, api.TooMany:
 		if e.RetryAfter > 0 {
 			return "try again in " + span(e.RetryAfter)
 		}

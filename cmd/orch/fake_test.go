@@ -5,12 +5,15 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,11 +36,21 @@ type fake struct {
 	seen   bool // the view is known
 	nodes  []api.Node
 	sheets map[string]api.Sheet
-	logs   map[string]func(context.Context, api.LogOptions, func(api.LogLine) error) error
+	past   map[string][]api.Attempt
+
+	refusals []api.RefusalGroup
+	logs     func(context.Context, []string, api.LogOptions, func(api.LogLine) error) error
 	// tasks is asked with the number of the look, from 1.
-	tasks func(look int) ([]api.Task, error)
-	err   error       // of every call
-	after func(*fake) // called after each write
+	tasks  func(look int) ([]api.Task, error)
+	err    error          // of every call
+	drains api.NodeStatus // of a node after DrainNode; "" is drained at once
+	after  func(*fake)    // called after each write
+	events []api.Event
+	// joined and refused are the answer to a request to join.
+	joined  api.Joined
+	refused error
+	// beforePut is somebody else's write, just before.
+	beforePut func(*api.Job)
 
 	mu    sync.Mutex // guards what follows
 	jobs  []api.Job
@@ -65,7 +78,7 @@ func (f *fake) find(name string) (int, error) {
 	return 0, api.Errorf(api.JobNotFound, "there is no job %s", name)
 }
 
-func (f *fake) Submit(_ context.Context, job api.Job) (api.Written, error) {
+func (f *fake) Submit(_ context.Context, job api.Job, _ api.WriteOptions) (api.Written, error) {
 	if f.err != nil {
 		return api.Written{}, f.err
 	}
@@ -79,6 +92,50 @@ func (f *fake) Submit(_ context.Context, job api.Job) (api.Written, error) {
 	f.mu.Unlock()
 	f.did("submit %s", job.Name)
 	return api.Written{Job: job, Disks: f.disks, Wanted: 3}, nil
+}
+
+// Put checks If-Match, and makes ETags of the generation.
+func (f *fake) Put(_ context.Context, job api.Job, o api.WriteOptions) (api.Written, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, err := f.find(job.Name)
+	if err != nil {
+		return api.Written{}, err
+	}
+	f.calls = append(f.calls, fmt.Sprintf("put %s if %s", job.Name, o.IfMatch))
+	if f.beforePut != nil {
+		f.beforePut(&f.jobs[i])
+	}
+	if !o.Meets(f.jobs[i].ETag) {
+		current := f.jobs[i]
+		return api.Written{}, &api.Error{Code: api.Stale, Detail: "it is another", Current: &current}
+	}
+	job.Generation = f.jobs[i].Generation + 1
+	job.ETag, job.Template, job.Status = fmt.Sprintf("%d-x", job.Generation), job.TemplateHash(0), f.jobs[i].Status
+	f.jobs[i] = job
+	return api.Written{Job: job, Disks: f.disks, Wanted: 3}, nil
+}
+
+// Plan has one slot that fits and one that does not.
+func (f *fake) Plan(_ context.Context, job api.Job, create bool, o api.WriteOptions) (api.Job, error) {
+	if _, err := f.find(job.Name); err == nil && create {
+		return job, api.Errorf(api.JobExists, "a job of that name is there")
+	} else if err != nil && o.IfMatch != "" {
+		return job, api.Errorf(api.Stale, "it is not there")
+	}
+	job.Plan = &api.Plan{Action: "create", Slots: []api.PlanSlot{
+		{Task: "web.0", Action: "create", Node: "12D3KooWhome", NodeName: "home", Score: 0.87125},
+		{Task: "web.1", Action: "create", Reason: "home: no room"},
+	}[:job.Replicas]}
+	return job, nil
+}
+
+func (f *fake) History(context.Context, string) ([]api.Generation, error) {
+	return []api.Generation{
+		{Generation: 4, ETag: "4-9f3ac1d2", ID: "web-7", State: "current", Writer: "12D3KooWhome", WriterName: "home", Time: base.Add(-time.Hour), Image: "nginx:2", Replicas: 3, Changed: []string{"env", "image"}},
+		{Generation: 4, ETag: "4-00000001", ID: "web-7", State: "void", Writer: "12D3KooWvps1", WriterName: "vps1", Time: base.Add(-time.Hour), Image: "nginx:1", Replicas: 9, Changed: []string{"replicas"}},
+		{Generation: 3, ETag: "3-abcdabcd", ID: "web-7", State: "replaced", Time: base.Add(-2 * time.Hour), Image: "nginx:1", Replicas: 3, Changed: []string{}},
+	}, f.err
 }
 
 func (f *fake) Jobs(context.Context) ([]api.Job, error) { return f.jobs, f.err }
@@ -114,7 +171,7 @@ func (f *fake) write(name, what string, change func(*api.Job)) (api.Written, err
 	return w, nil
 }
 
-func (f *fake) Remove(_ context.Context, name string) (api.Written, error) {
+func (f *fake) Remove(_ context.Context, name string, _ api.WriteOptions) (api.Written, error) {
 	w, err := f.write(name, "remove", func(*api.Job) {})
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -124,15 +181,15 @@ func (f *fake) Remove(_ context.Context, name string) (api.Written, error) {
 	return w, err
 }
 
-func (f *fake) Scale(_ context.Context, name string, n int) (api.Written, error) {
+func (f *fake) Scale(_ context.Context, name string, n int, _ api.WriteOptions) (api.Written, error) {
 	return f.write(name, fmt.Sprintf("scale to %d", n), func(j *api.Job) { j.Replicas = n })
 }
 
-func (f *fake) Stop(_ context.Context, name string) (api.Written, error) {
+func (f *fake) Stop(_ context.Context, name string, _ api.WriteOptions) (api.Written, error) {
 	return f.write(name, "stop", func(j *api.Job) { j.Status = &api.Status{State: api.JobStopped} })
 }
 
-func (f *fake) Restart(_ context.Context, name string) (api.Written, error) {
+func (f *fake) Restart(_ context.Context, name string, _ api.WriteOptions) (api.Written, error) {
 	return f.write(name, "restart", func(j *api.Job) { j.Status = nil })
 }
 
@@ -149,7 +206,7 @@ func (f *fake) Tasks(_ context.Context, filter api.TaskFilter) ([]api.Task, erro
 	var some []api.Task
 	for _, t := range all {
 		if (filter.Job == "" || t.Job == filter.Job) && (filter.State == "" || t.State == filter.State) &&
-			(filter.Node == "" || t.NodeName == filter.Node) {
+			(filter.Node == "" || string(t.Node) == filter.Node) {
 			some = append(some, t)
 		}
 	}
@@ -169,18 +226,82 @@ func (f *fake) Task(_ context.Context, id string) (api.Task, error) {
 	return api.Task{}, api.Errorf(api.TaskNotFound, "there is no task %s", id)
 }
 
-func (f *fake) Auction(_ context.Context, id string) (api.Sheet, error) {
-	if s, ok := f.sheets[id]; ok {
+// Explain tells of all tasks of a job, or one, with the awards of the sheets.
+func (f *fake) Explain(ctx context.Context, name string) (e api.Explanation, err error) {
+	id, _ := api.ParseTaskID(name)
+	if e.Job, err = f.Job(ctx, cmp.Or(id.Job, name)); err != nil {
+		return e, err
+	}
+	all, err := f.Tasks(ctx, api.TaskFilter{Job: e.Job.Name})
+	e.Tasks = []api.TaskStory{}
+	for _, t := range all {
+		if id.Job != "" && t.ID != name {
+			continue
+		}
+		s := api.TaskStory{Task: t, History: f.past[t.ID]}
+		sheet := f.sheets[t.ID]
+		if s.Because = sheet.Reason; len(sheet.Awards) > 0 {
+			s.Task.Reason, s.Award = "", &sheet.Awards[0]
+		}
+		e.Tasks = append(e.Tasks, s)
+	}
+	slices.SortFunc(e.Tasks, func(a, b api.TaskStory) int { return a.Task.Index - b.Task.Index })
+	e.Refusals = append([]api.RefusalGroup{}, f.refusals...)
+	return e, err
+}
+
+func (f *fake) Auction(_ context.Context, id string, back int) (api.Sheet, error) {
+	if s, ok := f.sheets[id]; ok && back == 0 {
 		return s, nil
 	}
 	return api.Sheet{}, api.Errorf(api.AuctionExpired, "the sheet of %s is not kept any more", id)
 }
 
-func (f *fake) Logs(ctx context.Context, id string, o api.LogOptions, each func(api.LogLine) error) error {
-	if read, ok := f.logs[id]; ok {
-		return read(ctx, o, each)
+// RestartTask has the task run with one restart more from the third look on.
+func (f *fake) RestartTask(ctx context.Context, id string) (api.Task, error) {
+	t, err := f.Task(ctx, id)
+	if err != nil {
+		return t, err
 	}
-	return api.Errorf(api.NodeUnreachable, "node unreachable")
+	if t.State != api.Running {
+		return t, api.Errorf(api.NotRunning, "task %s is %s", id, t.State)
+	}
+	f.did("restart task %s", id)
+	t.State, t.Restarts = api.Starting, t.Restarts+1
+	looks := 0
+	f.tasks = func(int) ([]api.Task, error) {
+		if looks++; looks > 2 {
+			t.State = api.Running
+		}
+		return []api.Task{t}, nil
+	}
+	return t, nil
+}
+
+func (f *fake) Logs(ctx context.Context, names []string, o api.LogOptions, each func(api.LogLine) error) error {
+	return f.logs(ctx, names, o, each)
+}
+
+func (f *fake) Events(_ context.Context, filter api.EventFilter, each func(api.Event) error) error {
+	f.did("events %+v", filter)
+	for _, e := range f.events {
+		if err := each(e); err != nil {
+			return err
+		}
+	}
+	return f.err
+}
+
+func (f *fake) WaitJob(ctx context.Context, name string, goal api.Goal) (api.Job, bool, error) {
+	i, err := f.find(name)
+	if err != nil {
+		return api.Job{}, false, err
+	}
+	if j := f.jobs[i]; j.Status != nil && string(j.Status.State) == string(goal) {
+		return j, true, nil
+	}
+	<-ctx.Done()
+	return f.jobs[i], false, nil
 }
 
 func (f *fake) Nodes(context.Context) ([]api.Node, error) { return f.nodes, f.err }
@@ -202,10 +323,28 @@ func (f *fake) DrainNode(ctx context.Context, id string) (api.Node, error) {
 	}
 	for i := range f.nodes {
 		if f.nodes[i].Name == id {
-			f.nodes[i].Status = api.NodeDrained
+			f.nodes[i].Status = cmp.Or(f.drains, api.NodeDrained)
 		}
 	}
 	return f.Node(ctx, id)
+}
+
+func (f *fake) CordonNode(ctx context.Context, id string) (api.Node, error) {
+	n, err := f.Node(ctx, id)
+	n.Cordoned = true
+	return n, err
+}
+
+// LabelNode has no label but zone given to it while the node runs.
+func (f *fake) LabelNode(ctx context.Context, id string, change api.LabelChange) (api.Node, error) {
+	n, err := f.Node(ctx, id)
+	n.Labels = map[string]string{"zone": "eu"}
+	for key, value := range change {
+		if value != nil {
+			n.Labels[key] = *value
+		}
+	}
+	return n, err
 }
 
 func (f *fake) ResumeNode(ctx context.Context, id string) (api.Node, error) { return f.Node(ctx, id) }
@@ -217,6 +356,11 @@ func (f *fake) Node(_ context.Context, id string) (api.Node, error) {
 		}
 	}
 	return api.Node{}, api.Errorf(api.NodeNotFound, "there is no node %s", id)
+}
+
+func (f *fake) JoinCluster(_ context.Context, j api.Joining) (api.Joined, error) {
+	f.did("join %s %v %s", j.Token, j.Peers, j.Timeout)
+	return f.joined, f.refused
 }
 
 // Leave makes the agent unreachable, as it is once it has left.
@@ -233,13 +377,20 @@ func (f *fake) View() (api.View, bool) { return f.view, f.seen }
 
 // Raw is what a server would answer.
 func (f *fake) Raw(_ context.Context, path string) ([]byte, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
 	log := logrus.New()
 	log.SetOutput(io.Discard)
 	s := rest.NewServer(rest.Config{Service: f, View: func() api.View { return f.view }, Log: log})
 	w := httptest.NewRecorder()
 	s.ServeHTTP(w, httptest.NewRequest("GET", "http://localhost"+path, nil))
 	if w.Code != 200 {
-		return nil, fmt.Errorf("GET %s: %d %s", path, w.Code, w.Body)
+		var e api.Error
+		if err := json.Unmarshal(w.Body.Bytes(), &e); err != nil {
+			return nil, fmt.Errorf("GET %s: %d %s", path, w.Code, w.Body)
+		}
+		return nil, &e
 	}
 	return w.Body.Bytes(), nil
 }
@@ -263,12 +414,21 @@ type setup struct {
 	args     []string
 }
 
+// environ lists what env has.
+func environ(env map[string]string) (list []string) {
+	for key, value := range env {
+		list = append(list, key+"="+value)
+	}
+	return list
+}
+
 // call runs one command line against f; nil is a client over HTTP.
 func call(f *fake, s setup) result {
 	var out, errs terminal
 	env := &Env{
 		Stdin: strings.NewReader(s.stdin), Stdout: &out, Stderr: &errs,
 		Getenv:     func(key string) string { return s.env[key] },
+		Environ:    func() []string { return environ(s.env) },
 		IsTerminal: func(stream any) bool { return s.terminal },
 		Now:        func() time.Time { return base },
 	}

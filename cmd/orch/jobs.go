@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"path"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,10 +24,13 @@ func newJobsCommand(env *Env) *cobra.Command {
 		Use:     "jobs",
 		Aliases: []string{"ls"},
 		Short:   "List jobs and how they are",
-		Args:    noWords,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return j.run(cmd) },
+		Example: `  orch jobs
+  orch jobs -q -f status=degraded
+  orch jobs --format '{{.Name}} {{.Status.Running}}/{{.Status.Wanted}}'`,
+		Args: noWords,
+		RunE: func(cmd *cobra.Command, _ []string) error { return j.run(cmd) },
 	}
-	j.register(cmd, "type", "status", "label")
+	j.register(cmd, jobFilters...)
 	return cmd
 }
 
@@ -41,95 +42,94 @@ func noWords(cmd *cobra.Command, words []string) error {
 	return nil
 }
 
+// newJobCommand is for who looks for the commands of jobs below "job".
+func newJobCommand(env *Env) *cobra.Command {
+	list := newJobsCommand(env)
+	list.Use, list.Aliases = "ls", []string{"list"}
+	cmd := &cobra.Command{
+		Use:    "job",
+		Short:  "List jobs (orch jobs)",
+		Hidden: true,
+		Args:   noSuchCommand,
+		RunE:   func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(list)
+	return cmd
+}
+
 func (j *jobsCommand) run(cmd *cobra.Command) error {
-	if err := j.check(cmd); err != nil {
+	if err := checkListing[api.Job](&j.listing, j.env, cmd); err != nil {
 		return err
 	}
-	filters, err := parseFilters(cmd, j.filters, "type", "status", "label")
+	filters, err := parseFilters(cmd, j.filters, jobFilters...)
 	if err != nil {
 		return err
 	}
-	keep := func(job api.Job) bool { return keepJob(job, filters) }
-	answer := ask
-	if j.watch {
-		answer = with
+	err = cmp.Or(checkFilter(cmd, "type", filters["type"], words(api.ServiceJob, api.BatchJob, api.GlobalJob)),
+		checkFilter(cmd, "status", filters["status"], words(api.JobPending, api.JobRunning, api.JobDegraded, api.JobUpdating,
+			api.JobComplete, api.JobFailed, api.JobStopped, api.JobRemoving)))
+	if err != nil {
+		return err
 	}
-	return answer(j.env, cmd, func(ctx context.Context, c client) error {
-		if j.output == "json" {
-			return printList(ctx, j.env, c, "/v1/jobs", keep)
+	return jobKind(j.env).show(j.env, cmd, &j.listing, func(ctx context.Context, c client) (answer[api.Job], error) {
+		a, err := readAll(ctx, c, "/v1/jobs", func(job api.Job) bool { return keepJob(job, filters) })
+		if err != nil {
+			return a, cannot("list jobs", err, j.env.Now())
 		}
-		return j.show(j.env, cmd, func(out io.Writer) error {
-			all, err := c.Jobs(ctx)
-			if err != nil {
-				return cannot("list jobs", err, j.env.Now())
-			}
-			return j.print(out, all, keep)
-		})
+		return a, nil
 	})
 }
 
-// printList prints those elements of the API's answer that are to be kept.
-func printList[T any](ctx context.Context, env *Env, c client, path string, keep func(T) bool) error {
-	body, err := c.Raw(ctx, path)
-	if err == nil {
-		body, err = filterJSON(body, keep)
+// jobFilters are the keys of --filter.
+var jobFilters = []string{"type", "status", "label"}
+
+func keepJob(job api.Job, filters map[string][]string) bool {
+	state := ""
+	if job.Status != nil {
+		state = string(job.Status.State)
 	}
-	if err != nil {
-		return cannot("ask for "+path, err, env.Now())
-	}
-	_, err = env.Stdout.Write(body)
-	return err
+	return oneOf(filters["type"], string(job.Type)) && oneOf(filters["status"], state) && hasLabels(job.Labels, filters["label"])
 }
 
-func keepJob(job api.Job, filters map[string]string) bool {
-	if want, ok := filters["type"]; ok && string(job.Type) != want {
-		return false
-	}
-	if want, ok := filters["status"]; ok && (job.Status == nil || string(job.Status.State) != want) {
-		return false
-	}
-	want, ok := filters["label"]
-	return !ok || hasLabel(job.Labels, want)
-}
-
-// hasLabel says whether labels have "key" or "key=value".
-func hasLabel(labels map[string]string, want string) bool {
-	key, value, both := strings.Cut(want, "=")
-	got, ok := labels[key]
-	return ok && (!both || got == value)
-}
-
-func (j *jobsCommand) print(out io.Writer, all []api.Job, keep func(api.Job) bool) error {
-	t := j.table(j.env, "NAME", "TYPE", "IMAGE", "RUNNING", "GEN", "UPDATED", "STATUS")
-	if j.wide() {
-		t.header = append(t.header, "DRIVER", "CPUS", "MEMORY", "PORTS", "COORDINATOR", "LABELS")
-	}
-	for _, job := range all {
-		switch {
-		case !keep(job):
-		case j.output == "name":
-			if _, err := fmt.Fprintln(out, clean(job.Name)); err != nil {
-				return err
+// jobKind is how jobs are printed.
+func jobKind(env *Env) kind[api.Job] {
+	status := func(get func(*api.Status) string) func(api.Job) string {
+		return func(j api.Job) string {
+			if j.Status == nil {
+				return "-"
 			}
-		default:
-			t.add(j.row(job)...)
+			return get(j.Status)
 		}
 	}
-	if j.output == "name" {
-		return nil
+	return kind[api.Job]{
+		name: func(j api.Job) string { return j.Name },
+		columns: []column[api.Job]{
+			{head: "NAME", key: "name", cell: func(j api.Job) string { return j.Name }},
+			{head: "TYPE", key: "type", cell: func(j api.Job) string { return string(j.Type) }},
+			{head: "IMAGE", key: "image", cell: programText},
+			{head: "RUNNING", cell: runningText},
+			{key: "running", cell: status(func(s *api.Status) string { return strconv.Itoa(s.Running) })},
+			{key: "wanted", cell: status(func(s *api.Status) string { return strconv.Itoa(s.Wanted) })},
+			{head: "GEN", key: "generation", cell: func(j api.Job) string { return strconv.FormatUint(j.Generation, 10) }},
+			{head: "UPDATED", key: "updated_at", age: true, cell: func(j api.Job) string { return ago(env.Now(), j.UpdatedAt) },
+				value: func(j api.Job) string { return moment(j.UpdatedAt) }},
+			{head: "STATUS", state: true, cell: statusText},
+			{key: "state", cell: status(func(s *api.Status) string { return string(s.State) })},
+			{key: "reason", cell: status(func(s *api.Status) string { return s.Reason })},
+			{head: "DRIVER", key: "driver", wide: true, cell: func(j api.Job) string { return j.Driver }},
+			{head: "CPUS", key: "cpus", wide: true, cell: func(j api.Job) string { return j.Resources.CPUs.String() }},
+			{head: "MEMORY", key: "memory", wide: true, cell: func(j api.Job) string { return j.Resources.Memory.String() },
+				value: func(j api.Job) string { return bytesValue(j.Resources.Memory) }},
+			{head: "PORTS", key: "ports", wide: true, cell: func(j api.Job) string { return cmp.Or(portsText(j.Ports), "-") }},
+			{head: "COORDINATOR", key: "coordinator", wide: true, cell: func(j api.Job) string { return cmp.Or(j.Coordinator.Short(), "-") },
+				value: func(j api.Job) string { return string(j.Coordinator) }},
+			{head: "LABELS", key: "labels", wide: true, cell: func(j api.Job) string { return cmp.Or(labelsText(j.Labels), "-") }},
+		},
 	}
-	return t.print(out)
 }
 
-func (j *jobsCommand) row(job api.Job) []string {
-	row := []string{job.Name, string(job.Type), programText(job), runningText(job),
-		strconv.FormatUint(job.Generation, 10), ago(j.env.Now(), job.UpdatedAt), statusText(job)}
-	if j.wide() {
-		row = append(row, job.Driver, job.Resources.CPUs.String(), job.Resources.Memory.String(),
-			cmp.Or(portsText(job.Ports), "-"), cmp.Or(job.Coordinator.Short(), "-"), cmp.Or(labelsText(job.Labels), "-"))
-	}
-	return row
-}
+// bytesValue is an amount of memory for a program.
+func bytesValue(b api.Bytes) string { return strconv.FormatInt(int64(b), 10) }
 
 // programText is the image or, for a process, the name of its program.
 func programText(job api.Job) string {

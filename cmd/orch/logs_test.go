@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -14,11 +12,13 @@ import (
 	"github.com/exitae337/orchestergo/api"
 )
 
-// wrote is a log that has lines, one each at base plus so many seconds.
-func wrote(task string, end error, at ...int) func(context.Context, api.LogOptions, func(api.LogLine) error) error {
-	return func(ctx context.Context, o api.LogOptions, each func(api.LogLine) error) error {
-		for _, s := range at {
-			if err := each(api.LogLine{Time: base.Add(time.Duration(s) * time.Second), Task: task, Stream: "stdout", Line: fmt.Sprintf("%s at %d", task, s)}); err != nil {
+// writes is a cluster whose logs are lines, and what it was asked for.
+func writes(end error, lines ...api.LogLine) (f *fake, names *[]string, asked *api.LogOptions) {
+	f, names, asked = &fake{}, new([]string), new(api.LogOptions)
+	f.logs = func(ctx context.Context, of []string, o api.LogOptions, each func(api.LogLine) error) error {
+		*names, *asked = of, o
+		for _, l := range lines {
+			if err := each(l); err != nil {
 				return err
 			}
 		}
@@ -28,138 +28,83 @@ func wrote(task string, end error, at ...int) func(context.Context, api.LogOptio
 		}
 		return end
 	}
+	return f, names, asked
 }
 
-func logCluster() *fake {
-	f := withJobs(steps([]api.Task{task(0, api.Running, "n1"), task(1, api.Running, "n2"), task(2, api.Pending, "")}), "web")
-	f.logs = map[string]func(context.Context, api.LogOptions, func(api.LogLine) error) error{
-		"web.0@1": wrote("web.0", nil, 1, 4, 5), "web.1@1": wrote("web.1", nil, 2, 3, 6),
-	}
-	return f
+func line(task, text string) api.LogLine {
+	return api.LogLine{Time: base, Task: task, Epoch: 1, Node: "n1", Stream: "stdout", Line: text}
 }
 
-func TestLogsOfAJobAreMergedByTime(t *testing.T) {
-	got, _ := inTime(t, logCluster(), setup{args: []string{"logs", "web"}})
-	want := "web.0 | web.0 at 1\nweb.1 | web.1 at 2\nweb.1 | web.1 at 3\nweb.0 | web.0 at 4\nweb.0 | web.0 at 5\nweb.1 | web.1 at 6\n"
-	if got.code != 0 || got.out != want {
+func missing(task, node string, code api.Code, why string) api.LogLine {
+	return api.LogLine{Task: task, Node: node, Fault: api.Errorf(code, "%s", why)}
+}
+
+func TestLogsOfAJob(t *testing.T) {
+	f, names, asked := writes(nil,
+		line("web.0", "one"), line("web.10", "two"), missing("web.1", "n2", api.NodeUnreachable, "node unreachable"),
+		missing("web.10", "n1", api.NodeUnreachable, "node unreachable"), missing("web.2", "", api.TaskNotFound, "it is pending"), line("web.0", "three"))
+	got := orch(f, "logs", "web")
+	if want := "web.0 | one\nweb.10 | two\nweb.0  | three\n"; got.code != 0 || got.out != want {
 		t.Errorf("got %s\nwant\n%s", got.text(), want)
 	}
-	if got.err != "web.2: no logs (it is pending)\n" {
-		t.Errorf("got %q on stderr", got.err)
+	if want := "n2: no logs (node unreachable): web.1\nn1: no more logs (node unreachable): web.10\nweb.2: no logs (it is pending)\n"; got.err != want {
+		t.Errorf("got on stderr\n%swant\n%s", got.err, want)
+	}
+	if asked.Tail != 100 || !slices.Equal(*names, []string{"web"}) {
+		t.Errorf("asked for %v with %+v", *names, *asked)
+	}
+	got = orch(f, "logs", "--no-prefix", "web.0", "db")
+	if want := "one\ntwo\nthree\n"; got.out != want || !slices.Equal(*names, []string{"web.0", "db"}) {
+		t.Errorf("of several without prefixes: got %s, asked for %v", got.text(), *names)
 	}
 }
 
 func TestLogsOfOneTask(t *testing.T) {
-	f := logCluster()
-	var asked api.LogOptions
-	f.logs["web.0@1"] = func(_ context.Context, o api.LogOptions, each func(api.LogLine) error) error {
-		asked = o
-		for _, l := range []api.LogLine{{Line: "half ", Partial: true}, {Line: "whole\t\x1b[31mred"}} {
-			l.Time = base
-			if err := each(l); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	got, _ := inTime(t, f, setup{args: strings.Fields("logs -t -n 7 --since 2026-01-02T00:00:00Z web.0")})
-	if want := "2026-01-02T18:40:06Z half whole\t\\x1b[31mred\n"; got.out != want || got.code != 0 {
+	half := line("web.0", "half ")
+	half.Partial = true
+	f, _, asked := writes(nil, half, line("web.0", "whole\t\x1b[31mred\r"), half, line("web.1", "\xffx"))
+	got := orch(f, strings.Fields("logs -t -n 7 --since 2026-01-02T00:00:00Z --until 6s web.0")...)
+	if want := "2026-01-02T18:40:06Z half whole\t\\x1b[31mred\n2026-01-02T18:40:06Z half \n2026-01-02T18:40:06Z \ufffdx\n"; got.out != want || got.code != 0 {
 		t.Errorf("got %s, want %q", got.text(), want)
 	}
-	if asked.Tail != 7 || asked.Follow || !asked.Since.Equal(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)) {
-		t.Errorf("asked with %+v", asked)
+	if asked.Tail != 7 || asked.Follow || !asked.Since.Equal(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)) || !asked.Until.Equal(base.Add(-6*time.Second)) {
+		t.Errorf("asked with %+v", *asked)
 	}
-	got, _ = inTime(t, f, setup{args: strings.Fields("logs --raw -n all web.0@1")})
-	if want := "half whole\t\x1b[31mred\n"; got.out != want || asked.Tail != -1 {
-		t.Errorf("--raw: got %q, asked with %+v", got.out, asked)
-	}
-}
-
-func TestASourceThatFailsHoldsUpNobody(t *testing.T) {
-	f := logCluster()
-	f.logs["web.1@1"] = func(ctx context.Context, _ api.LogOptions, _ func(api.LogLine) error) error {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(2 * time.Second):
-			return api.Errorf(api.NodeUnreachable, "node unreachable")
-		}
-	}
-	got, took := inTime(t, f, setup{args: []string{"logs", "web"}})
-	if got.code != 0 || strings.Count(got.out, "\n") != 3 || !strings.Contains(got.err, "n2: web.1: no logs (node unreachable)\n") || took > 3*time.Second {
-		t.Errorf("after %s got %s", took, got.text())
-	}
-	f.logs = nil
-	if got, _ = inTime(t, f, setup{args: []string{"logs", "web"}}); got.code != exitError || got.out != "" {
-		t.Errorf("with no source at all: got %s", got.text())
-	}
-	if got, _ = inTime(t, f, setup{args: []string{"logs", "nosuch"}}); got.code != exitNotFound {
-		t.Errorf("of no job: got %s", got.text())
+	got = orch(f, strings.Fields("logs --raw -n all web.0@1")...)
+	if want := "half whole\t\x1b[31mred\r\nhalf \n\xffx\n"; got.out != want || asked.Tail != -1 {
+		t.Errorf("--raw: got %q, asked with %+v", got.out, *asked)
 	}
 }
 
-// TestFollowedLogsGoOnElsewhere: a task moves, and its next attempt is followed
-// from its first line.
-func TestFollowedLogsGoOnElsewhere(t *testing.T) {
-	moved := task(0, api.Running, "n2")
-	moved.Attempt, moved.Epoch = "web.0@2", 2
-	f := withJobs(steps([]api.Task{task(0, api.Running, "n1")}, []api.Task{moved}), "web")
-	f.logs = map[string]func(context.Context, api.LogOptions, func(api.LogLine) error) error{
-		"web.0@1": wrote("web.0", api.Errorf(api.NodeUnreachable, "the node is gone"), 1, 2),
-		"web.0@2": wrote("web.0", nil, 3),
-	}
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		ctx, interrupt := context.WithCancel(ctx)
-		time.AfterFunc(10*time.Second, interrupt)
-		got := call(f, setup{ctx: ctx, now: time.Now, args: []string{"logs", "-f", "web"}})
-		want := "web.0 | web.0 at 1\nweb.0 | web.0 at 2\nweb.0 | web.0 at 3\n"
-		if got.out != want || got.err != "n1: web.0: no logs (the node is gone)\n" || got.code != exitInterrupted {
-			t.Errorf("got %s\nwant %s", got.text(), want)
+func TestLogsThatCannotBeRead(t *testing.T) {
+	for _, c := range []struct {
+		end  error
+		line string
+		code int
+		says string
+	}{
+		{api.Errorf(api.NodeUnreachable, "node unreachable"), "logs web.0", exitError, "cannot read logs of web.0: node unreachable"},
+		{api.Errorf(api.JobNotFound, "no job is named nosuch"), "logs nosuch db", exitNotFound, "cannot read logs of nosuch, db: no job"},
+		{nil, "logs", exitUsage, "a job or task is missing"},
+		{nil, "logs web. db", exitUsage, "neither a job nor a task"},
+		{nil, "logs web --until soon", exitUsage, "--until"},
+		{nil, "logs web -n -1", exitUsage, "neither a number of lines nor all"},
+	} {
+		f, _, _ := writes(c.end)
+		if got := orch(f, strings.Fields(c.line)...); got.code != c.code || got.out != "" || !strings.Contains(got.err, c.says) {
+			t.Errorf("%s: got %s\nwant exit %d and %q", c.line, got.text(), c.code, c.says)
 		}
-	})
+	}
 }
 
-func TestMergerKeepsAllLinesInOrder(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		m := newMerger()
-		total := 0
-		var waiting [][2]int // source and time, in an order that keeps each source's own
-		for source := range rapid.IntRange(1, 4).Draw(t, "sources") {
-			m.start(fmt.Sprint(source))
-			times := rapid.SliceOfN(rapid.IntRange(0, 20), 0, 8).Draw(t, "times")
-			slices.Sort(times)
-			for _, at := range times {
-				waiting = append(waiting, [2]int{source, at})
-			}
-			total += len(times)
-		}
-		queues := map[int][]int{}
-		for _, w := range waiting {
-			queues[w[0]] = append(queues[w[0]], w[1])
-		}
-		var got []time.Time
-		drain := func() {
-			for line, ok := m.next(false); ok; line, ok = m.next(false) {
-				got = append(got, line.Time)
-			}
-		}
-		for _, w := range rapid.Permutation(waiting).Draw(t, "arrivals") {
-			source := w[0]
-			at := queues[source][0]
-			queues[source] = queues[source][1:]
-			m.push(fmt.Sprint(source), api.LogLine{Time: base.Add(time.Duration(at) * time.Second)})
-			drain()
-		}
-		for source := range 4 {
-			m.end(fmt.Sprint(source))
-			drain()
-		}
-		if len(got) != total || !slices.IsSortedFunc(got, time.Time.Compare) {
-			t.Fatalf("got %d lines of %d: %v", len(got), total, got)
-		}
-	})
+func TestFollowedLogsEndWithCtrlC(t *testing.T) {
+	f, _, asked := writes(nil, line("web.0", "one"))
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer time.AfterFunc(10*time.Millisecond, interrupt).Stop()
+	got := call(f, setup{ctx: ctx, args: []string{"logs", "-f", "web"}})
+	if got.out != "web.0 | one\n" || got.err != "" || got.code != exitInterrupted || !asked.Follow {
+		t.Errorf("got %s, asked with %+v", got.text(), *asked)
+	}
 }
 
 func TestCleanLeavesNothingThatMovesTheCursor(t *testing.T) {

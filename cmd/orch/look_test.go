@@ -52,6 +52,14 @@ func exampleCluster() *fake {
 		nodes: nodes, jobs: []api.Job{nightly, web}, disks: 3,
 		tasks:  func(int) ([]api.Task, error) { return []api.Task{third, second, first}, nil },
 		sheets: map[string]api.Sheet{"web.1": wonSheet(nodes), "web.2": refusedSheet(nodes)},
+		past: map[string][]api.Attempt{"web.1": {
+			{Attempt: "web.1@1", Epoch: 1, NodeName: "vps2", From: base.Add(-148 * time.Minute), Until: pointer(base.Add(-8 * time.Second)), Ended: "lost"},
+			{Attempt: "web.1@2", Epoch: 2, NodeName: "home", From: base.Add(-5 * time.Second)},
+		}},
+		refusals: []api.RefusalGroup{
+			{Slots: []int{2}, Asked: true, Code: "port_taken", Reason: "port 80 is taken", Retry: "capacity", Nodes: []string{"vps1", "home"}},
+			{Slots: []int{2}, Reason: "failed", Nodes: []string{"vps2"}}, {Slots: []int{2}, Reason: "draining", Nodes: []string{"old"}},
+		},
 	}
 }
 
@@ -107,6 +115,8 @@ func TestGolden(t *testing.T) {
 		"jobs-filter":      "jobs -q -f label=tier=front",
 		"nodes":            "nodes",
 		"nodes-wide":       "node ls -o wide",
+		"node-cordon":      "node cordon self -o table",
+		"node-label":       "node label vps1 disk=nvme zone- -o wide",
 		"nodes-quiet":      "nodes -q -f driver=process",
 		"explain-job":      "explain web",
 		"explain-all":      "explain web --all",
@@ -114,6 +124,7 @@ func TestGolden(t *testing.T) {
 		"explain-pending":  "explain web.2",
 		"explain-expired":  "explain web.0",
 		"explain-not":      "explain nosuch",
+		"explain-lines":    "explain --all -o ndjson",
 		"explain-json":     "explain web.1 -o json",
 		"explain-job-json": "explain nightly -o json",
 		"help-exit-codes":  "help exit-codes",
@@ -175,5 +186,12 @@ func TestVersion(t *testing.T) {
 	f.err = api.Errorf(api.Unauthorized, "no token")
 	if got = orch(f, "version"); got.code != exitForbidden {
 		t.Errorf("without a token: got %s", got.text())
+	}
+}
+
+func TestNodesSaysWhoseViewItIs(t *testing.T) {
+	got := call(exampleCluster(), setup{args: []string{"nodes", "--color", "never"}, terminal: true})
+	if got.code != 0 || got.err != "# seen from vps1, 3 of 4 alive\n" {
+		t.Errorf("on a terminal: got %s", got.text())
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,12 +23,16 @@ type nodesCommand struct {
 func newNodesCommand(env *Env) *cobra.Command {
 	n := &nodesCommand{env: env}
 	cmd := &cobra.Command{
-		Use:   "nodes",
-		Short: "List the machines, as the node asked sees them",
-		Args:  noWords,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return n.run(cmd) },
+		Use:        "nodes",
+		SuggestFor: []string{"machines", "members"},
+		Short:      "List the machines, as the node asked sees them",
+		Example: `  orch nodes
+  orch nodes -w -f status=draining
+  orch nodes -o csv`,
+		Args: noWords,
+		RunE: func(cmd *cobra.Command, _ []string) error { return n.run(cmd) },
 	}
-	n.register(cmd, "status", "driver", "label")
+	n.register(cmd, nodeFilters...)
 	return cmd
 }
 
@@ -45,112 +47,111 @@ func newNodeCommand(env *Env) *cobra.Command {
 		Args:  noSuchCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(list, newDrainCommand(env), newResumeCommand(env), newNodeRemoveCommand(env))
+	cmd.AddCommand(list, newNodeInspectCommand(env), newDrainCommand(env), newCordonCommand(env),
+		newResumeCommand(env), newLabelCommand(env), newNodeRemoveCommand(env))
 	return cmd
 }
 
 func newNodeRemoveCommand(env *Env) *cobra.Command {
-	return &cobra.Command{
-		Use:   "rm NODE",
-		Short: "Forget a dead node",
-		Long: `Forget a dead node, named by its name, its short id or any unique beginning of its
-id. It no longer counts among the nodes that a change must be stored on.`,
-		Args: oneNode,
-		RunE: func(cmd *cobra.Command, words []string) error {
-			return ask(env, cmd, func(ctx context.Context, c client) error {
-				node, err := c.RemoveNode(ctx, words[0])
-				if err != nil {
-					return cannot("forget "+words[0], err, env.Now())
-				}
-				_, err = fmt.Fprintln(env.Stdout, clean(cmp.Or(node.Name, node.ID.Short())))
-				return err
-			})
-		},
-	}
-}
-
-func (n *nodesCommand) run(cmd *cobra.Command) error {
-	if err := n.check(cmd); err != nil {
-		return err
-	}
-	filters, err := parseFilters(cmd, n.filters, "status", "driver", "label")
-	if err != nil {
-		return err
-	}
-	keep := func(node api.Node) bool { return keepNode(node, filters) }
-	answer := ask
-	if n.watch {
-		answer = with
-	}
-	return answer(n.env, cmd, func(ctx context.Context, c client) error {
-		if n.output == "json" {
-			return printList(ctx, n.env, c, "/v1/nodes", keep)
-		}
-		return n.show(n.env, cmd, func(out io.Writer) error {
-			all, err := c.Nodes(ctx)
-			if err != nil {
-				return cannot("list nodes", err, n.env.Now())
-			}
-			if v, ok := c.View(); ok && n.output != "name" {
-				fmt.Fprintf(n.env.Stderr, "# seen from %s, %d of %d alive\n", clean(v.Name), v.Alive, v.Known)
-			}
-			return n.print(out, all, keep)
-		})
+	n := &nodeChange{env: env, verb: "forget", told: true, write: func(ctx context.Context, c client, name string) (api.Node, error) { return c.RemoveNode(ctx, name) }}
+	return n.register(&cobra.Command{
+		Use:   "rm NODE...",
+		Short: "Forget dead nodes",
+		Long: `Forget dead nodes, named by their names, their short ids or any unique beginning of
+their ids. They no longer count among the nodes that a change must be stored on.`,
+		Example: `  orch node rm vps2
+  orch node rm Jk29`,
 	})
 }
 
-func keepNode(node api.Node, filters map[string]string) bool {
-	if want, ok := filters["status"]; ok && string(node.Status) != want {
-		return false
+func (n *nodesCommand) run(cmd *cobra.Command) error {
+	if err := checkListing[api.Node](&n.listing, n.env, cmd); err != nil {
+		return err
 	}
-	if want, ok := filters["driver"]; ok && !slices.Contains(node.Drivers, want) {
-		return false
+	filters, err := parseFilters(cmd, n.filters, nodeFilters...)
+	if err != nil {
+		return err
 	}
-	want, ok := filters["label"]
-	return !ok || hasLabel(node.Labels, want)
-}
-
-func (n *nodesCommand) print(out io.Writer, all []api.Node, keep func(api.Node) bool) error {
-	t := n.table(n.env, "NAME", "ID", "STATUS", "CPUS (FREE)", "MEMORY (FREE)", "TASKS", "DRIVERS", "ADDRESS", "VERSION", "SEEN")
-	if n.wide() {
-		t.header = append(t.header, "OS/ARCH", "LABELS", "REASON")
+	err = checkFilter(cmd, "status", filters["status"], words(api.NodeStarting, api.NodeReady, api.NodeRestarting,
+		api.NodeDraining, api.NodeDrained, api.NodeFailed, api.NodeLeft))
+	if err != nil {
+		return err
 	}
-	for _, node := range all {
-		switch {
-		case !keep(node):
-		case n.output == "name":
-			if _, err := fmt.Fprintln(out, clean(node.ID.Short())); err != nil {
-				return err
-			}
-		default:
-			t.add(n.row(node)...)
+	return nodeKind(n.env, n.noTrunc).show(n.env, cmd, &n.listing, func(ctx context.Context, c client) (answer[api.Node], error) {
+		a, err := readAll(ctx, c, "/v1/nodes", func(node api.Node) bool { return keepNode(node, filters) })
+		if err != nil {
+			return a, cannot("list nodes", err, n.env.Now())
 		}
-	}
-	if n.output == "name" {
-		return nil
-	}
-	return t.print(out)
+		if v, ok := c.View(); ok && (n.output == "table" || n.output == "wide") && n.env.IsTerminal(n.env.Stderr) && !n.watch {
+			fmt.Fprintf(n.env.Stderr, "# seen from %s, %d of %d alive\n", clean(v.Name), v.Alive, v.Known)
+		}
+		return a, nil
+	})
 }
 
-func (n *nodesCommand) row(node api.Node) []string {
-	name, id, seen := node.Name, node.ID.Short(), ago(n.env.Now(), node.SeenAt)
-	if node.Self {
-		name, seen = name+" *", "now"
+// nodeFilters are the keys of --filter.
+var nodeFilters = []string{"status", "driver", "label"}
+
+func keepNode(node api.Node, filters map[string][]string) bool {
+	drivers := filters["driver"]
+	return oneOf(filters["status"], string(node.Status)) && hasLabels(node.Labels, filters["label"]) &&
+		(len(drivers) == 0 || slices.ContainsFunc(node.Drivers, func(d string) bool { return slices.Contains(drivers, d) }))
+}
+
+// nodeKind is how nodes are printed; with whole ids, if asked to.
+func nodeKind(env *Env, whole bool) kind[api.Node] {
+	id := func(n api.Node) string {
+		if whole {
+			return string(n.ID)
+		}
+		return n.ID.Short()
 	}
-	if n.noTrunc {
-		id = string(node.ID)
+	// free is what is free of c, unknown of a node that is not there.
+	free := func(n api.Node, s string) string {
+		if n.Status == api.NodeFailed || n.Status == api.NodeLeft || n.Status == api.NodeRestarting {
+			return "-"
+		}
+		return s
 	}
-	cpus, memory := node.Free.CPUs.String(), node.Free.Memory.String()
-	if node.Status == api.NodeFailed || node.Status == api.NodeLeft {
-		cpus, memory = "-", "-"
+	return kind[api.Node]{
+		name: id,
+		columns: []column[api.Node]{
+			{head: "NAME", cell: func(n api.Node) string {
+				if n.Self {
+					return n.Name + " *"
+				}
+				return n.Name
+			}},
+			{key: "name", cell: func(n api.Node) string { return n.Name }},
+			{head: "ID", key: "id", cell: id, value: func(n api.Node) string { return string(n.ID) }},
+			{head: "STATUS", state: true, cell: nodeStatus},
+			{key: "status", cell: func(n api.Node) string { return string(n.Status) }},
+			{head: "CPUS (FREE)", cell: func(n api.Node) string {
+				return n.Capacity.CPUs.String() + " (" + free(n, n.Free.CPUs.String()) + ")"
+			}},
+			{key: "cpus", cell: func(n api.Node) string { return n.Capacity.CPUs.String() }},
+			{key: "cpus_free", cell: func(n api.Node) string { return free(n, n.Free.CPUs.String()) }},
+			{head: "MEMORY (FREE)", cell: func(n api.Node) string {
+				return n.Capacity.Memory.String() + " (" + free(n, n.Free.Memory.String()) + ")"
+			}},
+			{key: "memory", cell: func(n api.Node) string { return bytesValue(n.Capacity.Memory) }},
+			{key: "memory_free", cell: func(n api.Node) string { return free(n, bytesValue(n.Free.Memory)) }},
+			{head: "TASKS", key: "tasks", cell: func(n api.Node) string { return strconv.Itoa(n.Tasks) }},
+			{head: "DRIVERS", key: "drivers", cell: func(n api.Node) string { return cmp.Or(strings.Join(n.Drivers, ","), "-") }},
+			{head: "ADDRESS", key: "address", cell: func(n api.Node) string { return n.Address }},
+			{head: "VERSION", key: "version", cell: func(n api.Node) string { return n.Version }},
+			{head: "SEEN", key: "seen_at", age: true, cell: func(n api.Node) string {
+				if n.Self {
+					return "now"
+				}
+				return ago(env.Now(), n.SeenAt)
+			}, value: func(n api.Node) string { return moment(n.SeenAt) }},
+			{head: "OS/ARCH", key: "platform", wide: true, cell: func(n api.Node) string { return n.OS + "/" + n.Arch }},
+			{head: "LABELS", key: "labels", wide: true, cell: func(n api.Node) string { return cmp.Or(labelsText(n.Labels), "-") }},
+			{head: "REASON", key: "reason", wide: true, cell: func(n api.Node) string { return n.Reason }},
+			{key: "cordoned", cell: func(n api.Node) string { return strconv.FormatBool(n.Cordoned) }},
+		},
 	}
-	row := []string{name, id, nodeStatus(node),
-		node.Capacity.CPUs.String() + " (" + cpus + ")", node.Capacity.Memory.String() + " (" + memory + ")",
-		strconv.Itoa(node.Tasks), cmp.Or(strings.Join(node.Drivers, ","), "-"), node.Address, node.Version, seen}
-	if n.wide() {
-		row = append(row, node.OS+"/"+node.Arch, cmp.Or(labelsText(node.Labels), "-"), node.Reason)
-	}
-	return row
 }
 
 // nodeStatus is the status with what is left of it.
@@ -160,15 +161,8 @@ func nodeStatus(node api.Node) string {
 		return fmt.Sprintf("restarting (%s left)", span(time.Duration(node.Restarting)))
 	case node.Status == api.NodeDraining:
 		return fmt.Sprintf("draining (%d left)", node.Tasks)
+	case node.Status == api.NodeReady && node.Cordoned:
+		return "ready (cordoned)"
 	}
 	return string(node.Status)
-}
-
-// labelsText is "a=1,b=2".
-func labelsText(labels map[string]string) string {
-	var parts []string
-	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		parts = append(parts, key+"="+labels[key])
-	}
-	return strings.Join(parts, ",")
 }

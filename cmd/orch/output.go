@@ -2,259 +2,234 @@ package main
 
 import (
 	"bytes"
+	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
-	"text/tabwriter"
-	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 )
 
-// maxCell is how many characters of free text a table on a terminal shows.
-const maxCell = 60
+// forms are the values of -o that a command which answers with things of the API
+// knows.
+var forms = []string{"table", "wide", "json", "ndjson", "csv", "name"}
 
-// A table is a header and rows, and how to print them.
-type table struct {
-	header []string
-	rows   [][]string
-	cut    int // the longest that a cell may be; 0 is no limit
-}
-
-func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
-
-// print writes the columns with two spaces between them.
-func (t *table) print(w io.Writer) error {
-	for _, line := range t.lines() {
-		if _, err := fmt.Fprintln(w, line); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// lines is the table as text. Cells are cleaned: names and reasons come from
-// other machines.
-func (t *table) lines() []string {
-	var b strings.Builder
-	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	rows := t.rows
-	if t.header != nil {
-		rows = slices.Concat([][]string{t.header}, rows)
-	}
-	for _, row := range rows {
-		cells := make([]string, len(row))
-		for i, c := range row {
-			cells[i] = shorten(clean(c), t.cut)
-		}
-		fmt.Fprintln(tw, strings.Join(cells, "\t"))
-	}
-	_ = tw.Flush() // to memory
-	var lines []string
-	for line := range strings.Lines(b.String()) {
-		lines = append(lines, strings.TrimRight(line, " \n"))
-	}
-	return lines
-}
-
-// clean makes s safe to print: what would move a terminal's cursor, change its
-// colours or reverse the text is shown as an escape.
-func clean(s string) string {
-	unsafe := func(r rune) bool {
-		return unicode.IsControl(r) || r == unicode.ReplacementChar || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
-	}
-	if !strings.ContainsFunc(s, unsafe) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if unsafe(r) && r != unicode.ReplacementChar {
-			q := strconv.QuoteRuneToASCII(r)
-			b.WriteString(q[1 : len(q)-1])
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-// shorten cuts s to n characters, the last of them an ellipsis; 0 cuts nothing.
-func shorten(s string, n int) string {
-	r := []rune(s)
-	if n <= 0 || len(r) <= n {
-		return s
-	}
-	return string(r[:n-1]) + "…"
-}
-
-// span is a length of time in its largest unit: "4s", "3m", "2h", "5d".
-func span(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(max(0, d).Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
-}
-
-// since is the time from t to now for a column, "-" if t is not known.
-func since(now, t time.Time) string {
-	if t.IsZero() {
-		return "-"
-	}
-	return span(now.Sub(t))
-}
-
-// ago is since in a sentence: "3m ago", and "now" for what is under two seconds.
-func ago(now, t time.Time) string {
-	switch {
-	case t.IsZero():
-		return "-"
-	case now.Sub(t) < 2*time.Second:
-		return "now"
-	}
-	return since(now, t) + " ago"
-}
-
-// A listing has the flags of a command that prints a list.
-type listing struct {
-	output  string
-	quiet   bool
+// A form has the flags that say how an answer is printed.
+type form struct {
+	known   []string // the values of output; nil is forms
+	output  string   // one of them, or "template"
+	format  string
 	noTrunc bool
-	watch   bool
-	filters []string
+	cut     int
+	colour  bool
 }
 
-// register adds the flags; filters are the keys that --filter knows.
-func (l *listing) register(cmd *cobra.Command, filters ...string) {
-	f := cmd.Flags()
-	f.StringVarP(&l.output, "output", "o", "table", "`FORMAT`: table, wide, json or name")
-	f.BoolVarP(&l.quiet, "quiet", "q", false, "print only names, as -o name does")
-	f.BoolVar(&l.noTrunc, "no-trunc", false, "do not cut long texts")
-	f.BoolVarP(&l.watch, "watch", "w", false, "print again every second, until Ctrl-C")
-	f.StringArrayVarP(&l.filters, "filter", "f", nil, "show only what has `KEY=VALUE`; keys: "+strings.Join(filters, ", "))
+// register adds -o, whose value is usual unless given, and --format.
+func (f *form) register(cmd *cobra.Command, usual string) {
+	if f.known == nil {
+		f.known = forms
+	}
+	cmd.Flags().StringVarP(&f.output, "output", "o", usual, "print in a `FORM`: "+strings.Join(f.known, ", "))
+	cmd.Flags().StringVar(&f.format, "format", "", "print each thing as this Go `TEMPLATE` says ('{{.Name}}'), or json")
+	complete(cmd, "output", f.known...)
+	complete(cmd, "format", "json", "{{json .}}")
 }
 
-// check refuses values that do not go together.
-func (l *listing) check(cmd *cobra.Command) error {
-	if err := checkOutput(cmd, l.output, "table", "wide", "json", "name"); err != nil {
+// checkForm refuses values that do not go together, and a template that no T can
+// be printed with.
+func checkForm[T any](f *form, env *Env, cmd *cobra.Command) error {
+	if err := checkOutput(cmd, f.output, f.known...); err != nil {
 		return err
 	}
-	if l.quiet {
-		if l.output == "json" || l.output == "wide" {
-			return usageError(cmd, "-q and -o %s do not go together", l.output)
-		}
-		l.output = "name"
+	if !f.noTrunc && env.IsTerminal(env.Stdout) {
+		f.cut = maxCell
 	}
-	if l.watch && l.output == "json" {
-		return usageError(cmd, "-w and -o json do not go together: one document is one answer")
+	f.colour = coloured(env, cmd, env.Stdout)
+	switch {
+	case !cmd.Flags().Changed("format"):
+		return nil
+	case cmd.Flags().Changed("output"):
+		return usageError(cmd, "-o and --format do not go together")
+	case f.format == "json":
+		f.output = "ndjson"
+		return nil
+	}
+	f.output = "template"
+	if err := checkTemplate[T](f.format); err != nil {
+		return usageError(cmd, "--format %.80q: %s", f.format, err)
 	}
 	return nil
-}
-
-// wide says whether the further columns are wanted.
-func (l *listing) wide() bool { return l.output == "wide" }
-
-// table makes one with cells cut as the flags and the screen ask for.
-func (l *listing) table(env *Env, header ...string) *table {
-	t := &table{header: header}
-	if !l.noTrunc && env.IsTerminal(env.Stdout) {
-		t.cut = maxCell
-	}
-	return t
 }
 
 // checkOutput refuses a value of -o that is not allowed.
 func checkOutput(cmd *cobra.Command, value string, allowed ...string) error {
+	return checkWord(cmd, "-o", value, allowed...)
+}
+
+// checkWord refuses a value of a flag that is not allowed.
+func checkWord(cmd *cobra.Command, flag, value string, allowed ...string) error {
 	if slices.Contains(allowed, value) {
 		return nil
 	}
-	return usageError(cmd, "-o %q is none of %s", value, strings.Join(allowed, ", "))
+	return usageError(cmd, "%s %.80q is none of %s", flag, value, strings.Join(allowed, ", "))
 }
 
-// parseFilters reads key=value pairs with keys out of allowed, each at most once.
-func parseFilters(cmd *cobra.Command, filters []string, allowed ...string) (map[string]string, error) {
-	m := map[string]string{}
-	for _, f := range filters {
-		key, value, ok := strings.Cut(f, "=")
-		if !ok || value == "" {
-			return nil, usageError(cmd, "the filter %q is not KEY=VALUE", f)
-		}
-		if !slices.Contains(allowed, key) {
-			return nil, usageError(cmd, "the filter %q is none of %s", key, strings.Join(allowed, ", "))
-		}
-		if _, twice := m[key]; twice {
-			return nil, usageError(cmd, "the filter %q is given twice", key)
-		}
-		m[key] = value
-	}
-	return m, nil
+// A column shows one property of a T: to people in a cell, to programs as a value.
+type column[T any] struct {
+	head  string // in tables; "" leaves it out
+	key   string // in CSV; "" leaves it out
+	wide  bool   // in tables only with -o wide
+	state bool   // is coloured
+	age   bool   // changes by itself: no news to who watches
+	cell  func(T) string
+	value func(T) string // nil is cell, with nothing for "-"
 }
 
-// filterJSON drops elements of a JSON array; those that stay keep their bytes. If
-// all stay the answer is returned as it came.
-func filterJSON[T any](body []byte, keep func(T) bool) ([]byte, error) {
-	var items []json.RawMessage
-	if err := json.Unmarshal(body, &items); err != nil {
-		return nil, fmt.Errorf("the answer is no list: %w", err)
+// plain is the property for a program.
+func (c column[T]) plain(v T) string {
+	if c.value != nil {
+		return c.value(v)
 	}
-	var kept []json.RawMessage
-	for _, item := range items {
-		var v T
-		if err := json.Unmarshal(item, &v); err != nil {
-			return nil, fmt.Errorf("the answer has an entry of another form: %w", err)
-		}
-		if keep(v) {
-			kept = append(kept, item)
-		}
+	if s := c.cell(v); s != "-" {
+		return s
 	}
-	if len(kept) == len(items) {
-		return body, nil
-	}
-	return joinJSON(kept), nil
+	return ""
 }
 
-// joinJSON is an array of items, on one line.
-func joinJSON(items []json.RawMessage) []byte {
-	parts := make([][]byte, len(items))
-	for i, item := range items {
-		parts[i] = item
+// A kind says how the Ts of an answer are printed.
+type kind[T any] struct {
+	name    func(T) string // for -o name
+	key     func(T) string // tells Ts apart; nil is name
+	columns []column[T]
+}
+
+// id tells v from the others of a list.
+func (k kind[T]) id(v T) string {
+	if k.key != nil {
+		return k.key(v)
+	}
+	return k.name(v)
+}
+
+// An entry is a T, and what the API said of it.
+type entry[T any] struct {
+	raw   json.RawMessage
+	value T
+}
+
+// An answer is things of the API. Its body is what -o json prints.
+type answer[T any] struct {
+	body    []byte
+	entries []entry[T]
+}
+
+// readAnswer reads the API's answer: one T, or a list of them of which those are
+// kept that keep says; nil keeps all. If all are kept the body is not touched.
+func readAnswer[T any](body []byte, keep func(T) bool) (answer[T], error) {
+	var raw []json.RawMessage
+	isList := bytes.HasPrefix(bytes.TrimSpace(body), []byte("["))
+	if !isList {
+		raw = []json.RawMessage{body}
+	} else if err := json.Unmarshal(body, &raw); err != nil {
+		return answer[T]{}, fmt.Errorf("the answer is not in the form of orch's API (is that its address?): %w", err)
+	}
+	a := answer[T]{body: body}
+	for _, one := range raw {
+		e := entry[T]{raw: bytes.TrimSpace(one)}
+		if err := json.Unmarshal(one, &e.value); err != nil {
+			return answer[T]{}, fmt.Errorf("the answer is not in the form of orch's API (is that its address?): %w", err)
+		}
+		if keep == nil || keep(e.value) {
+			a.entries = append(a.entries, e)
+		}
+	}
+	if isList && len(a.entries) < len(raw) {
+		a.body = a.joined()
+	}
+	return a, nil
+}
+
+// joined is the entries as one array, on one line.
+func (a answer[T]) joined() []byte {
+	parts := make([][]byte, len(a.entries))
+	for i, e := range a.entries {
+		parts[i] = e.raw
 	}
 	return slices.Concat([]byte("["), bytes.Join(parts, []byte(",")), []byte("]\n"))
 }
 
-// show calls draw once or, to watch, every second until ctx is done. On a terminal each
-// picture takes the place of the one before.
-func (l *listing) show(env *Env, cmd *cobra.Command, draw func(io.Writer) error) error {
-	if !l.watch {
-		return draw(env.Stdout)
+// print writes a in the form that f asks for.
+func (k kind[T]) print(out io.Writer, f *form, a answer[T]) error {
+	switch f.output {
+	case "json":
+		_, err := out.Write(a.body)
+		return err
+	case "csv":
+		return k.csv(out, a, true)
+	case "table", "wide":
+		return k.table(f, a).print(out)
+	case "template":
+		return printTemplate(out, f.format, a)
 	}
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		var b bytes.Buffer
-		if err := draw(&b); err != nil {
+	for _, e := range a.entries {
+		line := e.raw
+		if f.output == "name" {
+			line = []byte(clean(k.name(e.value)))
+		}
+		if _, err := fmt.Fprintf(out, "%s\n", line); err != nil {
 			return err
 		}
-		if env.IsTerminal(env.Stdout) {
-			fmt.Fprint(env.Stdout, "\x1b[H\x1b[2J")
-		} else {
-			fmt.Fprintf(env.Stdout, "# %s\n", env.Now().UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// table has the columns that f asks for.
+func (k kind[T]) table(f *form, a answer[T]) *table {
+	t := &table{cut: f.cut, paint: map[int]bool{}}
+	var shown []column[T]
+	for _, c := range k.columns {
+		if c.head == "" || c.wide && f.output != "wide" {
+			continue
 		}
-		if _, err := env.Stdout.Write(b.Bytes()); err != nil {
-			return err
+		if c.state && f.colour {
+			t.paint[len(shown)] = true
 		}
-		select {
-		case <-cmd.Context().Done():
-			return cmd.Context().Err()
-		case <-tick.C:
+		shown, t.header = append(shown, c), append(t.header, c.head)
+	}
+	for _, e := range a.entries {
+		row := make([]string, len(shown))
+		for i, c := range shown {
+			row[i] = c.cell(e.value)
+		}
+		t.add(row...)
+	}
+	return t
+}
+
+// csv writes all columns that have a key. Control characters are escaped: a file
+// of them may end up on a terminal, too.
+func (k kind[T]) csv(out io.Writer, a answer[T], header bool) error {
+	w := csv.NewWriter(out)
+	var head []string
+	for _, c := range k.columns {
+		if c.key != "" {
+			head = append(head, c.key)
 		}
 	}
+	if header {
+		_ = w.Write(head) // Error tells
+	}
+	for _, e := range a.entries {
+		var row []string
+		for _, c := range k.columns {
+			if c.key != "" {
+				row = append(row, clean(c.plain(e.value)))
+			}
+		}
+		_ = w.Write(row)
+	}
+	w.Flush()
+	return w.Error()
 }

@@ -38,7 +38,7 @@ type progress struct {
 
 func newProgress(env *Env, c client, name string) *progress {
 	return &progress{env: env, c: c, name: name, states: map[string]string{},
-		redraw: env.IsTerminal(env.Stderr) && env.Getenv("TERM") != "dumb"}
+		redraw: canRedraw(env, env.Stderr)}
 }
 
 // stored notes that a write was acknowledged, and warns if it is not yet safe.
@@ -102,7 +102,7 @@ func (p *progress) notePlaced(ctx context.Context, l look) {
 		parts = append(parts, fmt.Sprintf("%s %d", node, by[node]))
 	}
 	p.placed = "placed: " + strings.Join(parts, ", ")
-	if sheet, err := p.c.Auction(ctx, l.slots[0].ID); err == nil && len(sheet.Slots) == len(l.slots) {
+	if sheet, err := p.c.Auction(ctx, l.slots[0].ID, 0); err == nil && len(sheet.Slots) == len(l.slots) {
 		p.placed = fmt.Sprintf("placed in %s ms: %s", number(sheet.TotalMS), strings.Join(parts, ", "))
 	}
 	if len(parts) <= maxShown {

@@ -3,9 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"net/url"
 	"slices"
 	"strconv"
@@ -27,86 +24,104 @@ type psCommand struct {
 func newPsCommand(env *Env) *cobra.Command {
 	p := &psCommand{env: env}
 	cmd := &cobra.Command{
-		Use:   "ps [JOB...]",
-		Short: "List tasks: where they are, and why one is not running",
+		Use:        "ps [JOB...]",
+		SuggestFor: []string{"tasks", "status"},
+		Short:      "List tasks: where they are, and why one is not running",
 		Long: `List tasks: where they are, and why one is not running.
 
 A task is one replica of a job: web.0 is the first of job web.`,
+		Example: `  orch ps -w web
+  orch ps -f node=vps1 -f state=running
+  orch ps -q -f state=pending`,
 		RunE: func(cmd *cobra.Command, jobs []string) error { return p.run(cmd, jobs) },
 	}
-	p.register(cmd, "job", "node", "state")
+	p.register(cmd, taskFilters...)
 	cmd.Flags().BoolVarP(&p.all, "all", "a", false, "ended tasks that are not wanted any more, too")
 	return cmd
 }
 
 func (p *psCommand) run(cmd *cobra.Command, jobs []string) error {
-	if err := p.check(cmd); err != nil {
+	if err := checkListing[api.Task](&p.listing, p.env, cmd); err != nil {
 		return err
 	}
-	filters, err := p.taskFilters(cmd, jobs)
+	questions, err := p.questions(cmd, jobs)
 	if err != nil {
 		return err
 	}
-	answer := ask
-	if p.watch {
-		answer = with
-	}
-	return answer(p.env, cmd, func(ctx context.Context, c client) error {
-		if p.output == "json" {
-			return p.json(ctx, c, filters)
+	return taskKind(p.env, p.noTrunc).show(p.env, cmd, &p.listing, func(ctx context.Context, c client) (answer[api.Task], error) {
+		a, err := readTasks(ctx, c, questions)
+		if err != nil {
+			return a, cannot("list tasks", err, p.env.Now())
 		}
-		return p.show(p.env, cmd, func(out io.Writer) error {
-			tasks, err := tasksOf(ctx, c, filters)
-			if err != nil {
-				return cannot("list tasks", err, p.env.Now())
-			}
-			return p.print(out, tasks)
-		})
+		slices.SortStableFunc(a.entries, func(a, b entry[api.Task]) int { return byIndex(a.value, b.value) })
+		return a, nil
 	})
 }
 
-// taskFilters makes one question for each job, or one for all.
-func (p *psCommand) taskFilters(cmd *cobra.Command, jobs []string) ([]api.TaskFilter, error) {
-	keys, err := parseFilters(cmd, p.filters, "job", "node", "state")
+// questions is one for each combination of what the filters allow.
+func (p *psCommand) questions(cmd *cobra.Command, jobs []string) ([]api.TaskFilter, error) {
+	keys, err := parseFilters(cmd, p.filters, taskFilters...)
 	if err != nil {
 		return nil, err
 	}
-	if keys["job"] != "" {
-		jobs = append(jobs, keys["job"])
-	}
+	jobs = append(slices.Clone(jobs), keys["job"]...)
 	if len(jobs) > 0 {
 		if err := jobNames(cmd, jobs); err != nil {
 			return nil, err
 		}
 	}
-	state := api.TaskState(keys["state"])
-	states := []api.TaskState{api.Pending, api.Accepted, api.Pulling, api.Starting, api.Running,
-		api.Stopping, api.Stopped, api.Failed, api.Complete, api.Lost}
-	if state != "" && !slices.Contains(states, state) {
-		return nil, usageError(cmd, "%q is none of the states %s", state, strings.Trim(fmt.Sprint(states), "[]"))
+	if err := checkFilter(cmd, "state", keys["state"], taskStates); err != nil {
+		return nil, err
 	}
-	if len(jobs) == 0 {
-		jobs = []string{""}
+	orNone := func(values []string) []string {
+		if len(values) == 0 {
+			return []string{""}
+		}
+		return values
 	}
-	var filters []api.TaskFilter
-	for _, job := range jobs {
-		filters = append(filters, api.TaskFilter{Job: job, Node: keys["node"], State: state, All: p.all})
+	var all []api.TaskFilter
+	for _, job := range orNone(jobs) {
+		for _, node := range orNone(keys["node"]) {
+			for _, state := range orNone(keys["state"]) {
+				all = append(all, api.TaskFilter{Job: job, Node: node, State: api.TaskState(state), All: p.all})
+			}
+		}
 	}
-	return filters, nil
+	return all, nil
 }
 
-// tasksOf asks for all filters. No tasks of a job that is not there is an error.
-func tasksOf(ctx context.Context, c client, filters []api.TaskFilter) ([]api.Task, error) {
-	var all []api.Task
-	for _, f := range filters {
-		tasks, err := c.Tasks(ctx, f)
+// taskFilters are the keys of --filter, taskStates what state may be.
+var (
+	taskFilters = []string{"job", "node", "state"}
+	taskStates  = words(api.Pending, api.Accepted, api.Pulling, api.Starting, api.Running,
+		api.Stopping, api.Stopped, api.Failed, api.Complete, api.Lost)
+)
+
+// readTasks asks all questions; of several, the lists become one. No tasks of a
+// job that is not there is an error.
+func readTasks(ctx context.Context, c client, questions []api.TaskFilter) (answer[api.Task], error) {
+	var all answer[api.Task]
+	for i, q := range questions {
+		if q.Node != "" { // so that one that is not there is no empty list
+			node, err := c.Node(ctx, q.Node)
+			if err != nil {
+				return all, err
+			}
+			q.Node = string(node.ID)
+		}
+		a, err := readAll[api.Task](ctx, c, tasksPath(q), nil)
+		if err == nil {
+			err = mustExist(ctx, c, q, len(a.entries))
+		}
 		if err != nil {
-			return nil, err
+			return all, err
 		}
-		if err := mustExist(ctx, c, f, len(tasks)); err != nil {
-			return nil, err
+		if i == 0 {
+			all = a
+			continue
 		}
-		all = append(all, tasks...)
+		all.entries = append(all.entries, a.entries...)
+		all.body = all.joined()
 	}
 	return all, nil
 }
@@ -117,31 +132,6 @@ func mustExist(ctx context.Context, c client, f api.TaskFilter, found int) error
 		return nil
 	}
 	_, err := c.Job(ctx, f.Job)
-	return err
-}
-
-// json prints the API's own answer; of several jobs, their lists as one.
-func (p *psCommand) json(ctx context.Context, c client, filters []api.TaskFilter) error {
-	var bodies [][]byte
-	var all []json.RawMessage
-	for _, f := range filters {
-		body, err := c.Raw(ctx, tasksPath(f))
-		if err != nil {
-			return cannot("list tasks", err, p.env.Now())
-		}
-		var items []json.RawMessage
-		if err := json.Unmarshal(body, &items); err != nil {
-			return cannot("list tasks", fmt.Errorf("the answer is no list: %w", err), p.env.Now())
-		}
-		if err := mustExist(ctx, c, f, len(items)); err != nil {
-			return cannot("list tasks", err, p.env.Now())
-		}
-		bodies, all = append(bodies, body), append(all, items...)
-	}
-	if len(bodies) > 1 {
-		bodies = [][]byte{joinJSON(all)}
-	}
-	_, err := p.env.Stdout.Write(bodies[0])
 	return err
 }
 
@@ -162,60 +152,67 @@ func tasksPath(f api.TaskFilter) string {
 	return "/v1/tasks?" + q.Encode()
 }
 
-func (p *psCommand) print(out io.Writer, tasks []api.Task) error {
-	slices.SortStableFunc(tasks, byIndex)
-	if p.output == "name" {
-		for _, t := range tasks {
-			if _, err := fmt.Fprintln(out, clean(t.ID)); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	t := p.table(p.env, "TASK", "NODE", "STATE", "SINCE", "RESTARTS", "CPUS", "MEMORY", "PORTS")
-	if p.wide() {
-		t.header = append(t.header, "ATTEMPT", "DRIVER", "IMAGE", "CONTAINER", "PID", "EXIT", "AUCTION")
-	}
-	t.header = append(t.header, "REASON")
-	for _, task := range tasks {
-		t.add(p.row(task)...)
-	}
-	return t.print(out)
-}
-
 // byIndex sorts web.2 before web.10.
 func byIndex(a, b api.Task) int {
 	return cmp.Or(cmp.Compare(a.Job, b.Job), cmp.Compare(a.Index, b.Index), cmp.Compare(a.Epoch, b.Epoch))
 }
 
-// row is one task.
-func (p *psCommand) row(t api.Task) []string {
-	node, restarts := "-", "-"
-	if t.Node != "" {
-		node, restarts = cmp.Or(t.NodeName, t.Node.Short()), strconv.Itoa(t.Restarts)
+// taskKind is how tasks are printed; with whole container ids, if asked to.
+func taskKind(env *Env, whole bool) kind[api.Task] {
+	// placed is s, of a task that has a node.
+	placed := func(t api.Task, s string) string {
+		if t.Node == "" {
+			return "-"
+		}
+		return s
 	}
-	row := []string{t.ID, node, string(t.State), since(p.env.Now(), changedAt(t)), restarts,
-		t.Resources.CPUs.String(), t.Resources.Memory.String(), portsText(t.Ports)}
-	if p.wide() {
-		container, pid, code := t.ContainerID, "-", "-"
-		if !p.noTrunc {
-			container = container[:min(len(container), 12)]
-		}
-		if t.PID != 0 {
-			pid = strconv.Itoa(t.PID)
-		}
-		if t.ExitCode != nil {
-			code = strconv.Itoa(*t.ExitCode)
-		}
-		row = append(row, t.Attempt, t.Driver, cmp.Or(t.Image, "-"), cmp.Or(container, "-"), pid, code, cmp.Or(t.Auction, "-"))
+	return kind[api.Task]{
+		name: func(t api.Task) string { return t.ID },
+		key:  func(t api.Task) string { return t.Attempt },
+		columns: []column[api.Task]{
+			{head: "TASK", key: "id", cell: func(t api.Task) string { return t.ID }},
+			{head: "NODE", key: "node_name", cell: func(t api.Task) string { return cmp.Or(t.NodeName, t.Node.Short(), "-") }},
+			{key: "node", cell: func(t api.Task) string { return string(t.Node) }},
+			{head: "STATE", key: "state", state: true, cell: func(t api.Task) string { return string(t.State) }},
+			{head: "SINCE", key: "since", age: true, cell: func(t api.Task) string { return since(env.Now(), changedAt(t)) },
+				value: func(t api.Task) string { return moment(changedAt(t)) }},
+			{head: "RESTARTS", key: "restarts", cell: func(t api.Task) string { return placed(t, strconv.Itoa(t.Restarts)) }},
+			{head: "CPUS", key: "cpus", cell: func(t api.Task) string { return t.Resources.CPUs.String() }},
+			{head: "MEMORY", key: "memory", cell: func(t api.Task) string { return t.Resources.Memory.String() },
+				value: func(t api.Task) string { return bytesValue(t.Resources.Memory) }},
+			{head: "PORTS", key: "ports", cell: func(t api.Task) string { return portsText(t.Ports) }},
+			{head: "ATTEMPT", key: "attempt", wide: true, cell: func(t api.Task) string { return t.Attempt }},
+			{head: "DRIVER", key: "driver", wide: true, cell: func(t api.Task) string { return t.Driver }},
+			{head: "IMAGE", key: "image", wide: true, cell: func(t api.Task) string { return cmp.Or(t.Image, "-") }},
+			{head: "CONTAINER", key: "container_id", wide: true, value: func(t api.Task) string { return t.ContainerID },
+				cell: func(t api.Task) string {
+					if id := cmp.Or(t.ContainerID, "-"); whole || len(id) < 12 {
+						return id
+					}
+					return t.ContainerID[:12]
+				}},
+			{head: "PID", key: "pid", wide: true, cell: func(t api.Task) string {
+				if t.PID == 0 {
+					return "-"
+				}
+				return strconv.Itoa(t.PID)
+			}},
+			{head: "EXIT", key: "exit_code", wide: true, cell: func(t api.Task) string {
+				if t.ExitCode == nil {
+					return "-"
+				}
+				return strconv.Itoa(*t.ExitCode)
+			}},
+			{head: "AUCTION", key: "auction", wide: true, cell: func(t api.Task) string { return cmp.Or(t.Auction, "-") }},
+			{head: "REASON", key: "reason", cell: func(t api.Task) string { return t.Reason }},
+		},
 	}
-	return append(row, t.Reason)
 }
 
 // changedAt is when t came into its state, as near as is known.
 func changedAt(t api.Task) time.Time {
 	switch {
-	case t.State.Final() && t.FinishedAt != nil:
+	case (t.State.Final() || t.State == api.Starting) && t.FinishedAt != nil: // starting, after a pause, what has ended
 		return *t.FinishedAt
 	case t.State == api.Running && t.StartedAt != nil:
 		return *t.StartedAt

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // defaultAPI is where a node listens unless told otherwise.
@@ -18,6 +20,7 @@ type Env struct {
 	Stdout     io.Writer // the answer
 	Stderr     io.Writer // everything else
 	Getenv     func(string) string
+	Environ    func() []string       // all of it, as KEY=VALUE
 	IsTerminal func(stream any) bool // of one of the three streams above
 	Now        func() time.Time
 
@@ -28,12 +31,9 @@ type Env struct {
 // newRoot makes the tree of commands.
 func newRoot(env *Env) *cobra.Command {
 	root := &cobra.Command{
-		Use:   "orch",
-		Short: "Run containers on your machines, with no master",
-		Long: `Run containers on your machines, with no master.
-
-Every node runs the same program. Give a job to any of them; they bid for it;
-if any of them dies, the others put the work back.`,
+		Use:               "orch",
+		Short:             "Run containers on your machines, with no master",
+		Long:              firstScreen,
 		Args:              noSuchCommand,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors:     true,
@@ -44,9 +44,11 @@ if any of them dies, the others put the work back.`,
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError(cmd, "%s", strings.TrimPrefix(err.Error(), "pflag: "))
+		return flagError(cmd, err)
 	})
-	root.PersistentFlags().String("api", "", "node to ask, or several to try in turn: `HOST:PORT,...` (default $ORCH_API, then "+defaultAPI+")")
+	root.PersistentFlags().String("api", "", "node to ask, or several to try in turn: `HOST:PORT,...`, or unix:///PATH (default $ORCH_API, then "+defaultAPI+")")
+
+	registerColour(root)
 
 	group := func(id, title string, cmds ...*cobra.Command) {
 		root.AddGroup(&cobra.Group{ID: id, Title: title})
@@ -55,13 +57,21 @@ if any of them dies, the others put the work back.`,
 			root.AddCommand(cmd)
 		}
 	}
-	group("agent", "This machine:", newStartCommand(env), newJoinCommand(env), newLeaveCommand(env), newTokenCommand(env))
-	group("jobs", "Jobs:", newRunCommand(env), newJobsCommand(env), newScaleCommand(env), newStopCommand(env),
-		newRestartCommand(env), newRemoveCommand(env))
-	group("look", "Looking:", newPsCommand(env), newExplainCommand(env), newLogsCommand(env))
-	group("nodes", "Nodes:", newNodesCommand(env), newNodeCommand(env))
-	root.AddCommand(newVersionCommand(env), newExitCodesTopic())
+	group("agent", "AGENT: this machine", newStartCommand(env), newJoinCommand(env), newLeaveCommand(env), newTokenCommand(env), newSystemdCommand(env))
+	group("nodes", "NODES: the machines of the cluster", newNodesCommand(env), newNodeCommand(env))
+	group("jobs", "JOBS: what is to run", newRunCommand(env), newJobsCommand(env), newJobCommand(env), newUpdateCommand(env), newScaleCommand(env), newStopCommand(env),
+		newRestartCommand(env), newRemoveCommand(env), newWaitCommand(env))
+	group("look", "LOOK: what runs where, and why", newPsCommand(env), newInspectCommand(env), newExplainCommand(env), newHistoryCommand(env), newLogsCommand(env), newEventsCommand(env))
+	group("orch", "ORCH: this program", newVersionCommand(env))
+	root.SetCompletionCommandGroupID("orch")
+	root.AddCommand(newExitCodesTopic(), newFormsTopic(), newEnvironmentTopic())
 	root.SetHelpCommand(newHelpCommand())
+	root.SetUsageFunc(printUsage)
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil { // cobra's takes any word
+		c.Args, c.RunE = noSuchCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	registerCompletion(env, root)
 	return root
 }
 
@@ -70,34 +80,46 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	err := usageError(cmd, "there is no command %q", cmd.CommandPath()+" "+args[0])
-	cmd.SuggestionsMinimumDistance = 2
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		err.hint = "did you mean " + strings.Join(near, " or ") + "?"
-	}
+	err := usageError(cmd, "there is no command %.80q", cmd.CommandPath()+" "+args[0])
+	err.meant("", args[0], cmd)
 	return err
 }
 
-// newHelpCommand is cobra's, but an unknown topic is an error.
-func newHelpCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "help [COMMAND]",
-		Short: "Help about a command",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			topic, rest, err := cmd.Root().Find(args)
-			if err != nil || topic == nil || len(rest) > 0 {
-				return noSuchCommand(cmd.Root(), args)
-			}
-			topic.InitDefaultHelpFlag()
-			return topic.Help()
-		},
+// flagError is a fault in a flag of cmd.
+func flagError(cmd *cobra.Command, err error) error {
+	wrong := usageError(cmd, "%s", err)
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		near := &cobra.Command{} // knows how to find what is near
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			near.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}, Hidden: f.Hidden})
+		})
+		wrong.meant("--", unknown.GetSpecifiedName(), near)
 	}
+	return wrong
+}
+
+// meant hints at the commands below of which word may be a misspelling, unless
+// too many are.
+func (u *usage) meant(prefix, word string, of *cobra.Command) {
+	of.SuggestionsMinimumDistance = 2
+	if len(word) < 3 {
+		of.SuggestionsMinimumDistance = 1
+	}
+	near := of.SuggestionsFor(word)
+	if word == "" || len(near) == 0 || len(near) > 3 {
+		return
+	}
+	for i := range near {
+		near[i] = prefix + near[i]
+	}
+	u.hint = "did you mean " + strings.Join(near, " or ") + "?"
 }
 
 // execute runs one command line and returns its exit code.
 func execute(ctx context.Context, env *Env, args []string) int {
 	root := newRoot(env)
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // never nil: cobra would take those of the process
 	cmd, err := root.ExecuteContextC(ctx)
 	return report(ctx, env, cmd, err)
 }

@@ -20,18 +20,22 @@ const letters = "abcdefghijkmnpqrstuvwxyz23456789"
 type runCommand struct {
 	env     *Env
 	spec    specFlags
-	output  string
+	form    form
 	detach  bool
 	forRoom bool
 	timeout seconds
 	stable  seconds
+	ifMatch string
+	dry     bool
+	old     map[string]bool // what the tasks that are to be replaced are made of
 }
 
 func newRunCommand(env *Env) *cobra.Command {
 	r := &runCommand{env: env, timeout: seconds(10 * time.Minute), stable: seconds(time.Second)}
 	cmd := &cobra.Command{
-		Use:   "run [flags] IMAGE [CMD...]",
-		Short: "Create a job and wait until it runs",
+		Use:        "run [flags] IMAGE [CMD...]",
+		SuggestFor: []string{"create", "submit", "apply"},
+		Short:      "Create a job and wait until it runs",
 		Long: `Create a job and wait until it runs.
 
 Flags go before IMAGE; what follows it is the command, as with docker. A service
@@ -41,22 +45,25 @@ room is made. A batch job is waited for until it is complete. Ctrl-C ends the
 waiting, not the job.`,
 		Example: `  orch run --name web --replicas 3 -p 80:80 -m 256m nginx:1.27
   orch run --driver process --name tick -- sh -c 'while sleep 1; do date; done'
-  orch run -f job.json --replicas 5`,
+  orch run -f job.json --replicas 5
+  orch run --dry-run -f job.json`,
 		RunE: func(cmd *cobra.Command, words []string) error { return r.run(cmd, words) },
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false)
 	r.spec.register(cmd)
-	f.StringVarP(&r.output, "output", "o", "name", "`FORMAT` of what is printed in the end: name or json")
+	r.form.register(cmd, "name")
 	f.BoolVarP(&r.detach, "detach", "d", false, "do not wait until it runs")
 	f.BoolVar(&r.forRoom, "wait", false, "wait for room, too")
 	f.Var(&r.timeout, "timeout", "how long to wait; 0 is for ever")
 	f.Var(&r.stable, "stable", "how long all must run before that counts")
+	f.BoolVar(&r.dry, "dry-run", false, "store nothing; say what would happen, and where or why not")
+	f.StringVar(&r.ifMatch, "if-match", "", "replace the job of that name if it has this `ETAG`; * is any")
 	return cmd
 }
 
 func (r *runCommand) run(cmd *cobra.Command, words []string) error {
-	if err := checkOutput(cmd, r.output, "name", "json"); err != nil {
+	if err := checkForm[api.Job](&r.form, r.env, cmd); err != nil {
 		return err
 	}
 	job, err := r.spec.job(r.env, cmd, words)
@@ -66,13 +73,16 @@ func (r *runCommand) run(cmd *cobra.Command, words []string) error {
 	if job.Name == "" {
 		job.Name = defaultName(job, randomLetters(4))
 	}
-	what := "run " + job.Name
+	what := "run " + shorten(job.Name, 80)
 	if err := job.Validate(); err != nil {
 		return cannot(what, err, r.env.Now())
 	}
+	if r.dry {
+		return r.dryRun(cmd, job)
+	}
 	return with(r.env, cmd, func(ctx context.Context, c client) error {
 		asked := r.env.Now()
-		written, err := submit(ctx, c, job)
+		written, err := r.submit(ctx, c, job)
 		if err != nil {
 			return cannot(what, err, r.env.Now())
 		}
@@ -81,33 +91,57 @@ func (r *runCommand) run(cmd *cobra.Command, words []string) error {
 		p.stored(written, r.env.Now().Sub(asked))
 		if !r.detach {
 			w := &wait{env: r.env, c: c, timeout: time.Duration(r.timeout), stable: time.Duration(r.stable), forRoom: r.forRoom, progress: p}
-			if err := w.untilAsAsked(ctx, job.Name, nil); err != nil {
+			if err := w.untilAsAsked(ctx, job.Name, r.old); err != nil {
 				return err
 			}
 		}
-		return printJob(ctx, r.env, c, r.output, job.Name)
+		return printJob(ctx, r.env, c, &r.form, job.Name)
 	})
 }
 
-// submit creates the job. It takes no longer than an answer may.
-func submit(ctx context.Context, c client, job api.Job) (api.Written, error) {
+// submit creates the job or, with --if-match, replaces it. It takes no longer than
+// an answer may.
+func (r *runCommand) submit(ctx context.Context, c client, job api.Job) (api.Written, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerLimit)
 	defer cancel()
-	return c.Submit(ctx, job)
+	if r.ifMatch != "" {
+		before, err := lookAt(ctx, c, job.Name)
+		if err != nil {
+			return api.Written{}, err
+		}
+		w, err := c.Put(ctx, job, api.WriteOptions{IfMatch: r.ifMatch})
+		r.old = templates(before)
+		delete(r.old, w.Job.Template)
+		return w, err
+	}
+	w, err := c.Submit(ctx, job, api.WriteOptions{})
+	var taken *api.Error
+	if errors.As(err, &taken) && taken.Code == api.JobExists {
+		image := ""
+		if job.Image != "" {
+			image = " --image " + job.Image
+		}
+		err = taken.WithHint("orch update %s%s changes that job; orch rm %s removes it; --name gives this one another name", job.Name, image, job.Name)
+	}
+	return w, err
 }
 
 // printJob is the answer of a command that changed a job which is still there.
-func printJob(ctx context.Context, env *Env, c client, output, name string) error {
-	if output != "json" {
+func printJob(ctx context.Context, env *Env, c client, f *form, name string) error {
+	if f.output == "name" {
 		_, err := fmt.Fprintln(env.Stdout, name)
 		return err
 	}
-	body, err := c.Raw(ctx, "/v1/jobs/"+name)
+	a, err := readJob(ctx, c, name)
 	if err != nil {
 		return cannot("show "+name, err, env.Now())
 	}
-	_, err = env.Stdout.Write(body)
-	return err
+	return jobKind(env).print(env.Stdout, f, a)
+}
+
+// readJob asks for one job.
+func readJob(ctx context.Context, c client, name string) (answer[api.Job], error) {
+	return readAll[api.Job](ctx, c, "/v1/jobs/"+name, nil)
 }
 
 // untilAsAsked waits for a verdict and tells of any but the good one.

@@ -18,7 +18,7 @@ func errUnreachable() error {
 
 // newCluster is an empty cluster; tasks says what it shows at each look.
 func newCluster(tasks func(look int) ([]api.Task, error)) *fake {
-	return &fake{disks: 3, tasks: tasks, view: api.View{Name: "n1", Alive: 3, Known: 3}, seen: true}
+	return &fake{disks: 3, tasks: tasks, view: api.View{Name: "n1", Alive: 3, Known: 3, Synced: true}, seen: true}
 }
 
 // steps is a list of looks, the last of which stays.
@@ -100,7 +100,7 @@ func TestRunIsRefused(t *testing.T) {
 		})
 	}
 	got := orch(&fake{jobs: []api.Job{taken}}, "run", "-o", "json", "--name", "web", "nginx")
-	if !strings.HasPrefix(got.err, `{"code":"job_exists","detail":"the name is taken`) || got.code != exitRefused {
+	if !strings.Contains(got.err, `#job_exists","title":"the job exists","status":409,"detail":"the name is taken`) || got.code != exitRefused {
 		t.Errorf("with -o json: got %s, want the problem as JSON", got.text())
 	}
 }
@@ -153,7 +153,7 @@ func TestWaitingOutlastsAnAgentThatRestarts(t *testing.T) {
 
 func TestRunMakesAName(t *testing.T) {
 	f := newCluster(nil)
-	got := orch(f, "run", "-d", "ghcr.io/acme/My_App.Web:v2@sha256:abc")
+	got := orch(f, "run", "-d", "ghcr.io/acme/my_app.web:v2@sha256:"+strings.Repeat("a", 64))
 	name := strings.TrimSpace(got.out)
 	if !strings.HasPrefix(name, "my_app-web-") || len(name) != len("my_app-web-")+4 || !api.ValidJobName(name) {
 		t.Errorf("got the name %q", name)
@@ -161,7 +161,7 @@ func TestRunMakesAName(t *testing.T) {
 	if got := orch(f, "run", "-d", "--driver", "process", "/bin/sleep", "1d"); !strings.HasPrefix(got.out, "sleep-") {
 		t.Errorf("got %s", got.text())
 	}
-	if got := orch(f, "run", "-d", strings.Repeat("x", 300)); got.code != 0 {
+	if got := orch(f, "run", "-d", strings.Repeat("x", 200)); got.code != 0 {
 		t.Errorf("of a long image: got %s", got.text())
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/distribution/reference"
 	"github.com/spf13/cobra"
 
 	"github.com/exitae337/orchestergo/api"
@@ -36,18 +36,26 @@ type specFlags struct {
 	stopTimeout   seconds
 	startTimeout  seconds
 	failoverAfter seconds
+	onPartition   string
 	maxParallel   int
 	pull          string
 	pack          bool
+	access        accessFlags
 }
 
 func (s *specFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVarP(&s.file, "file", "f", "", "read the job from `JOB.json`, or - for stdin; other flags override it")
 	f.StringVar(&s.name, "name", "", "`NAME` of the job (default: from the image or command, and 4 random letters)")
-	f.IntVarP(&s.replicas, "replicas", "n", 1, "how many tasks")
 	f.StringVar(&s.jobType, "type", "service", "service (kept running) or batch (run to the end once)")
 	f.StringVar(&s.driver, "driver", "docker", "docker, or process: then all words are the command")
+	s.registerChangeable(cmd)
+}
+
+// registerChangeable adds the flags for what of a job that is there can be changed.
+func (s *specFlags) registerChangeable(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.IntVarP(&s.replicas, "replicas", "n", 1, "how many tasks")
 	f.StringVar(&s.cpus, "cpus", "", "`CORES` that each task reserves and may use, as 0.5")
 	f.StringVarP(&s.memory, "memory", "m", "", "`MEMORY` that each task reserves and may use, as 256m")
 	f.StringVar(&s.reserveCPU, "reserve-cpu", "", "reserve only so many `CORES`; --cpus stays the limit")
@@ -60,9 +68,11 @@ func (s *specFlags) register(cmd *cobra.Command) {
 	f.Var(&s.stopTimeout, "stop-timeout", "from asking a task to end until it is killed (default 10s)")
 	f.Var(&s.startTimeout, "start-timeout", "not running after that is a failure (default 5m)")
 	f.Var(&s.failoverAfter, "failover-after", "how long a silent node is waited for before its tasks move (default 0s)")
+	f.StringVar(&s.onPartition, "on-partition", "replace", "replace, or freeze: tasks of a silent node wait for it unless it has left or is removed")
 	f.IntVar(&s.maxParallel, "max-parallel", 1, "how many tasks are replaced at once")
 	f.StringVar(&s.pull, "pull", "missing", "missing, always or never: when the image is fetched")
 	f.BoolVar(&s.pack, "pack", false, "fill nodes up one after the other instead of spreading")
+	s.access.register(cmd)
 }
 
 // job is what the flags, the file and the words after the flags ask for. Flags
@@ -70,24 +80,20 @@ func (s *specFlags) register(cmd *cobra.Command) {
 func (s *specFlags) job(env *Env, cmd *cobra.Command, words []string) (api.Job, error) {
 	job := api.NewJob()
 	if s.file != "" {
-		if err := readJob(env, s.file, &job); err != nil {
-			return job, usageError(cmd, "%s: %s", s.file, err)
+		if err := readJobFile(env, s.file, &job); err != nil {
+			where := s.file
+			if where == "-" {
+				where = "standard input"
+			}
+			return job, usageError(cmd, "%s: %s", where, err)
 		}
 	}
-	given := cmd.Flags().Changed
 	for name, set := range map[string]func(){
-		"name":           func() { job.Name = s.name },
-		"replicas":       func() { job.Replicas = s.replicas },
-		"type":           func() { job.Type = api.JobType(s.jobType) },
-		"driver":         func() { job.Driver = s.driver },
-		"stop-timeout":   func() { job.StopTimeout = api.Duration(s.stopTimeout) },
-		"start-timeout":  func() { job.StartTimeout = api.Duration(s.startTimeout) },
-		"failover-after": func() { job.FailoverAfter = api.Duration(s.failoverAfter) },
-		"max-parallel":   func() { job.MaxParallel = s.maxParallel },
-		"pull":           func() { job.Pull = s.pull },
-		"pack":           func() { job.Pack = s.pack },
+		"name":   func() { job.Name = s.name },
+		"type":   func() { job.Type = api.JobType(s.jobType) },
+		"driver": func() { job.Driver = s.driver },
 	} {
-		if given(name) {
+		if cmd.Flags().Changed(name) {
 			set()
 		}
 	}
@@ -104,12 +110,31 @@ func (s *specFlags) job(env *Env, cmd *cobra.Command, words []string) (api.Job, 
 	if err := s.program(cmd, job, words); err != nil {
 		return job, err
 	}
-	for _, set := range []func(*Env, *cobra.Command, *api.Job) error{s.amounts, s.environment, s.ports, s.policies} {
-		if err := set(env, cmd, &job); err != nil {
-			return job, err
+	return job, s.change(env, cmd, &job)
+}
+
+// change sets in job what the flags of registerChangeable ask for.
+func (s *specFlags) change(env *Env, cmd *cobra.Command, job *api.Job) error {
+	for name, set := range map[string]func(){
+		"replicas":       func() { job.Replicas = s.replicas },
+		"stop-timeout":   func() { job.StopTimeout = api.Duration(s.stopTimeout) },
+		"start-timeout":  func() { job.StartTimeout = api.Duration(s.startTimeout) },
+		"failover-after": func() { job.FailoverAfter = api.Duration(s.failoverAfter) },
+		"on-partition":   func() { job.OnPartition = s.onPartition },
+		"max-parallel":   func() { job.MaxParallel = s.maxParallel },
+		"pull":           func() { job.Pull = s.pull },
+		"pack":           func() { job.Pack = s.pack },
+	} {
+		if cmd.Flags().Changed(name) {
+			set()
 		}
 	}
-	return job, nil
+	for _, set := range []func(*Env, *cobra.Command, *api.Job) error{s.amounts, s.environment, s.ports, s.policies, s.access.set} {
+		if err := set(env, cmd, job); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // program says in the words of the command line what is missing to run.
@@ -123,6 +148,10 @@ func (s *specFlags) program(cmd *cobra.Command, job api.Job, words []string) err
 		return usageError(cmd, "--name is empty")
 	case len(words) > 0 && strings.HasPrefix(words[0], "-"):
 		return usageError(cmd, "%q is where the image or command should be", words[0])
+	case job.Driver == "docker":
+		if _, err := reference.ParseNormalizedNamed(job.Image); err != nil {
+			return usageError(cmd, "%.80q is no image: %s", job.Image, strings.TrimPrefix(err.Error(), "invalid reference format: "))
+		}
 	}
 	return nil
 }
@@ -284,60 +313,6 @@ func (s *specFlags) policies(_ *Env, cmd *cobra.Command, job *api.Job) error {
 		return usageError(cmd, "--restart %q is none of always, on-failure, on-failure:N, no", s.restart)
 	}
 	job.Restart.Attempts = n
-	return nil
-}
-
-// readJob decodes the file name, or stdin for "-", on top of job. Unknown fields
-// are refused: a field that is misspelt would be a job that is not what was meant.
-func readJob(env *Env, name string, job *api.Job) error {
-	in := env.Stdin
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return errors.Unwrap(err)
-		}
-		defer f.Close()
-		in = f
-	}
-	// What the cluster says of a job is more than its specification, hence twice.
-	b, err := io.ReadAll(io.LimitReader(in, 2*api.MaxJobSize+1))
-	if err != nil {
-		return err
-	}
-	if len(b) > 2*api.MaxJobSize {
-		return fmt.Errorf("over %d bytes: is it a job?", 2*api.MaxJobSize)
-	}
-	return decodeJob(string(b), job)
-}
-
-// decodeJob reads one JSON object and says what is wrong with it in terms of JSON.
-func decodeJob(text string, job *api.Job) error {
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.DisallowUnknownFields()
-	err := dec.Decode(job)
-	line := strings.Count(text[:min(int(dec.InputOffset()), len(text))], "\n") + 1
-	var kind *json.UnmarshalTypeError
-	var syntax *json.SyntaxError
-	switch {
-	case errors.Is(err, io.EOF):
-		return errors.New("it is empty")
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("the JSON breaks off")
-	case errors.As(err, &syntax):
-		line = strings.Count(text[:min(int(syntax.Offset), len(text))], "\n") + 1
-		return fmt.Errorf("line %d is not JSON: %w", line, err)
-	case errors.As(err, &kind) && kind.Field == "":
-		return fmt.Errorf("a job is a JSON object (this is: %s)", kind.Value)
-	case errors.As(err, &kind):
-		return fmt.Errorf("%s: a %s is of the wrong type", kind.Field, kind.Value)
-	case err != nil:
-		return errors.New(strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("line %d: there is more than one job", line)
-	}
-	// A null leaves a list or map without a place to put more in.
-	*job = job.Spec()
 	return nil
 }
 

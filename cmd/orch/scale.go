@@ -14,10 +14,11 @@ import (
 func newScaleCommand(env *Env) *cobra.Command {
 	ch := &changer{env: env, verb: "scale"}
 	cmd := &cobra.Command{
-		Use:     "scale JOB=N... | JOB N",
-		Short:   "Set how many tasks jobs have",
-		Long:    "Set how many tasks jobs have, and wait until they run. Tasks that stay are not restarted.",
-		Example: "  orch scale web=5 api=2\n  orch scale web 5",
+		Use:   "scale JOB=N... | JOB N",
+		Short: "Set how many tasks jobs have",
+		Long:  "Set how many tasks jobs have, and wait until they run. Tasks that stay are not restarted.",
+		Example: `  orch scale web=5 api=2
+  orch scale web 5`,
 		RunE: func(cmd *cobra.Command, words []string) error {
 			changes, err := scalings(cmd, words)
 			if err != nil {
@@ -48,8 +49,10 @@ func scalings(cmd *cobra.Command, words []string) ([]change, error) {
 		}
 		names = append(names, name)
 		changes = append(changes, change{
-			name:  name,
-			write: func(ctx context.Context, c client) (api.Written, error) { return c.Scale(ctx, name, n) },
+			name: name,
+			write: func(ctx context.Context, c client) (api.Written, error) {
+				return c.Scale(ctx, name, n, api.WriteOptions{})
+			},
 			settle: func(ctx context.Context, w *wait, before look) error {
 				if isStopped(before) {
 					fmt.Fprintf(w.env.Stderr, "%s is stopped, and stays so. orch restart %s starts it\n", name, name)

@@ -31,6 +31,8 @@ func taskLine(t api.Task, because string, now time.Time) string {
 	}
 	switch {
 	case because == "" || t.Node == "":
+	case t.Epoch == 1 && t.State != api.Lost && (t.Reason == "" || t.Reason == because):
+		return line + ", " + because // it is the first placement
 	case t.Reason == "" || t.Reason == because:
 		return line + ", because " + because
 	default:
@@ -50,14 +52,14 @@ func clockOf(now, t time.Time) string {
 	return time.DateTime
 }
 
-// printSheet prints the protocol of an auction, as it went for one slot; -1 is for
+// sheetLines are the protocol of an auction, as it went for one slot; -1 is for
 // all of them.
-func printSheet(out io.Writer, s api.Sheet, slot int) error {
+func sheetLines(s api.Sheet, slot int) []string {
 	lines := []string{fmt.Sprintf("auction %s by %s, %s, asked %d of %d, %s ms (call %s, award %s)      score = weighted mean, each term 0..1",
 		s.ID, cmp.Or(s.AuctioneerName, s.Auctioneer.Short()), count(len(s.Slots), "slot"), len(s.Bids), s.Known,
 		number(s.TotalMS), number(s.CallMS), number(s.AwardMS))}
 	lines = append(lines, bidTable(s, slot).lines()...)
-	lines = append(lines, awardLines(s)...)
+	lines = append(lines, awardLines(s, slot)...)
 	var not []string
 	for _, n := range s.NotAsked {
 		not = append(not, cmp.Or(n.NodeName, n.Node.Short())+" "+n.Reason)
@@ -65,6 +67,10 @@ func printSheet(out io.Writer, s api.Sheet, slot int) error {
 	if len(not) > 0 {
 		lines = append(lines, "not asked: "+strings.Join(not, ", "))
 	}
+	return lines
+}
+
+func printLines(out io.Writer, lines []string) error {
 	for _, line := range lines {
 		if _, err := fmt.Fprintln(out, clean(line)); err != nil {
 			return err
@@ -190,13 +196,17 @@ func bidNote(b api.SheetBid) string {
 	return strings.Join(notes, "; ")
 }
 
-// awardLines tells of awards what the table cannot: several of them, and those
-// that were not accepted.
-func awardLines(s api.Sheet) []string {
+// awardLines tells of awards what the table cannot: several of them, and those that
+// were not accepted.
+func awardLines(s api.Sheet, slot int) []string {
 	var lines []string
-	for i, a := range s.Awards {
+	awards := slices.DeleteFunc(slices.Clone(s.Awards), func(a api.SheetRow) bool { return slot >= 0 && a.Slot != slot })
+	if slot >= 0 && len(awards) == 1 && awards[0].Outcome == "accepted" {
+		return nil
+	}
+	for i, a := range awards {
 		if i == maxShown {
-			lines = append(lines, fmt.Sprintf("… and %s", count(len(s.Awards)-i, "further award")))
+			lines = append(lines, fmt.Sprintf("… and %s", count(len(awards)-i, "further award")))
 			break
 		}
 		line := fmt.Sprintf("award %s.%d@%d to %s %.3f", s.Job, a.Slot, a.Epoch, cmp.Or(a.NodeName, a.Node.Short()), a.Score)

@@ -38,9 +38,9 @@ func TestRunMakesTheJobThatTheFlagsAskFor(t *testing.T) {
 			j.Command = []string{"nginx", "-g", "daemon", "-p", "1:2"}
 		})},
 		"all flags": {strings.Fields("-n 3 --type batch --cpus .5 -m 512MB --reserve-cpu 0.25 --reserve-memory 64m -e A=1 -e B=x=y -e C --env-file " + env +
-			" -p 80:8080 -p 53:53/udp -l tier=front -l bare --restart on-failure:5 --stop-timeout 20 --start-timeout 1m --failover-after 90s --max-parallel 2 --pull always --pack nginx"), "",
+			" -p 80:8080 -p 53:53/udp -l tier=front -l bare --restart on-failure:5 --stop-timeout 20 --start-timeout 1m --failover-after 90s --on-partition freeze --max-parallel 2 --pull always --pack nginx"), "",
 			docker(func(j *api.Job) {
-				j.Replicas, j.Type, j.MaxParallel, j.Pull, j.Pack = 3, api.BatchJob, 2, "always", true
+				j.Replicas, j.Type, j.OnPartition, j.MaxParallel, j.Pull, j.Pack = 3, api.BatchJob, "freeze", 2, "always", true
 				j.Resources, j.Limits = api.Resources{CPUs: 250, Memory: 64 << 20}, api.Resources{CPUs: 500, Memory: 512 << 20}
 				j.Env, j.Labels = map[string]string{"A": "1", "B": "x=y", "C": "from here"}, map[string]string{"tier": "front", "bare": ""}
 				j.Ports = []api.Port{{Target: 8080, Published: 80, Protocol: "tcp", Mode: "host"}, {Target: 53, Published: 53, Protocol: "udp", Mode: "host"}}
@@ -64,6 +64,12 @@ func TestRunMakesTheJobThatTheFlagsAskFor(t *testing.T) {
 			j.Image, j.Replicas, j.Env = "nginx:2", 7, map[string]string{"A": "flag"}
 			j.Ports = []api.Port{{Target: 81, Published: 81, Protocol: "tcp", Mode: "host"}}
 		})},
+		"what nodes must allow": {strings.Fields("--privileged -v /srv/data:/data -v /etc/:/host/etc:ro -v /x:/y:rw --device /dev/fuse --device /dev/sda:r --device /dev/sdb:/dev/disk:rw --network host --pid host --ipc host nginx"), "",
+			docker(func(j *api.Job) {
+				j.Privileged, j.HostNamespaces = true, []string{"ipc", "network", "pid"}
+				j.Volumes = []api.Volume{{Type: "bind", Source: "/srv/data", Target: "/data"}, {Type: "bind", Source: "/etc", Target: "/host/etc", ReadOnly: true}, {Type: "bind", Source: "/x", Target: "/y"}}
+				j.Devices = []api.Device{{Source: "/dev/fuse", Target: "/dev/fuse", Permissions: "rwm"}, {Source: "/dev/sda", Target: "/dev/sda", Permissions: "r"}, {Source: "/dev/sdb", Target: "/dev/disk", Permissions: "rw"}}
+			})},
 		"stdin": {strings.Fields("-f -"), `{"image":"nginx","resources":{"memory":"1g"}}`, docker(func(j *api.Job) { j.Resources.Memory = 1 << 30 })},
 	} {
 		f := newCluster(nil)

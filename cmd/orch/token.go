@@ -16,7 +16,9 @@ func newTokenCommand(env *Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Print the token that lets a machine join",
-		Args:  noWords,
+		Example: `  orch token > token
+  ORCH_TOKEN=$(orch token --api) orch --api 203.0.113.7:7070 ps`,
+		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			secret, ok, err := peer.ReadSecret(dataDir)
 			if err != nil {

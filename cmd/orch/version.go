@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -42,50 +43,61 @@ func buildVersion() api.Version {
 }
 
 func newVersionCommand(env *Env) *cobra.Command {
-	var output string
+	var f form
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Versions of this program and of the node asked",
-		Args:  noWords,
+		Example: `  orch version
+  orch version --format '{{.Client.Version}}'`,
+		Args: noWords,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(cmd, output, "table", "json"); err != nil {
+			if err := checkForm[versions](&f, env, cmd); err != nil {
 				return err
 			}
-			return ask(env, cmd, func(ctx context.Context, c client) error { return printVersions(ctx, env, c, output) })
+			return ask(env, cmd, func(ctx context.Context, c client) error { return printVersions(ctx, env, c, &f) })
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "`FORMAT`: table or json")
+	f.register(cmd, "table")
 	return cmd
+}
+
+// versions are those of this program and, if there is a node to ask, of the node.
+type versions struct {
+	Client api.Version  `json:"client"`
+	Server *api.Version `json:"server"`
+}
+
+// A build is one of them.
+type build struct {
+	of string
+	api.Version
+}
+
+// buildKind is how builds are printed.
+func buildKind() kind[build] {
+	return kind[build]{
+		name: func(b build) string { return b.Version.Version },
+		columns: []column[build]{
+			{head: "OF", key: "of", cell: func(b build) string { return b.of }},
+			{head: "VERSION", key: "version", cell: func(b build) string { return b.Version.Version }},
+			{head: "WIRE", key: "wire", cell: func(b build) string { return fmt.Sprintf("%d-%d", b.Wire[0], b.Wire[1]) }},
+			{head: "GO", key: "go", cell: func(b build) string { return b.Go }},
+			{head: "OS/ARCH", key: "platform", cell: func(b build) string { return b.OS + "/" + b.Arch }},
+			{head: "COMMIT", key: "commit", cell: func(b build) string { return b.Commit[:min(len(b.Commit), 12)] }},
+		},
+	}
 }
 
 // printVersions leaves the server out when there is none to ask: what the client
 // is can be told without.
-func printVersions(ctx context.Context, env *Env, c client, output string) error {
-	both := struct {
-		Client api.Version  `json:"client"`
-		Server *api.Version `json:"server"`
-	}{Client: buildVersion()}
+func printVersions(ctx context.Context, env *Env, c client, f *form) error {
+	both := versions{Client: buildVersion()}
 	server, err := c.Version(ctx)
 	if err == nil {
 		both.Server = &server
 	}
-	if output == "json" {
-		if err := json.NewEncoder(env.Stdout).Encode(both); err != nil {
-			return err
-		}
-	} else {
-		t := &table{header: []string{"", "VERSION", "WIRE", "GO", "OS/ARCH", "COMMIT"}}
-		t.add(versionRow("client", both.Client)...)
-		if both.Server != nil {
-			name := "server"
-			if v, ok := c.View(); ok {
-				name += " " + v.Name
-			}
-			t.add(versionRow(name, server)...)
-		}
-		if err := t.print(env.Stdout); err != nil {
-			return err
-		}
+	if failed := both.print(env.Stdout, c, f); failed != nil {
+		return failed
 	}
 	switch {
 	case err == nil:
@@ -97,10 +109,22 @@ func printVersions(ctx context.Context, env *Env, c client, output string) error
 	return cannot("ask for the server's version", err, env.Now())
 }
 
-func versionRow(who string, v api.Version) []string {
-	commit := v.Commit
-	if len(commit) > 12 {
-		commit = commit[:12]
+// print writes one document, or a row for each of the two.
+func (v versions) print(out io.Writer, c client, f *form) error {
+	if f.output == "json" || f.output == "ndjson" || f.output == "template" {
+		body, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		return kind[versions]{}.print(out, f, answer[versions]{append(body, '\n'), []entry[versions]{{body, v}}})
 	}
-	return []string{who, v.Version, fmt.Sprintf("%d-%d", v.Wire[0], v.Wire[1]), v.Go, v.OS + "/" + v.Arch, commit}
+	rows := []entry[build]{{value: build{"client", v.Client}}}
+	if v.Server != nil {
+		name := "server"
+		if view, ok := c.View(); ok {
+			name += " " + view.Name
+		}
+		rows = append(rows, entry[build]{value: build{name, *v.Server}})
+	}
+	return buildKind().print(out, f, answer[build]{entries: rows})
 }

@@ -73,12 +73,14 @@ func judge(l look, old map[string]bool) verdict {
 		return ended
 	}
 	batch := l.job.Type == api.BatchJob
-	refused, bad, templates := 0, 0, map[string]bool{}
+	refused, bad, rolling, templates := 0, 0, 0, map[string]bool{}
 	busy := l.job.Replicas - len(l.slots) + len(l.extra)
 	for _, t := range l.slots {
 		templates[t.TemplateHash] = true
 		switch {
 		case isDone(l.job, t) && (batch || !old[t.TemplateHash]):
+		case isDone(l.job, t):
+			rolling++ // waits for its turn, which does not come while others fail
 		case t.State == api.Failed, t.State == api.Pending && t.Failures > 0:
 			if old[t.TemplateHash] {
 				busy++ // what failed is to be replaced
@@ -96,6 +98,8 @@ func judge(l look, old map[string]bool) verdict {
 		return going
 	case bad > 0:
 		return failed
+	case rolling > 0:
+		return going
 	case refused > 0:
 		return stuck
 	case !batch && len(old) > 0 && len(templates) > 1:

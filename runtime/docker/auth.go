@@ -1,6 +1,8 @@
 package docker
 
 import (
+	"cmp"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -31,40 +33,56 @@ type dockerConfig struct {
 }
 
 // credentials are those of this node for the registry of an image, as the engine
-// wants them, or "". Where there are none, helper is the program that has them by
-// docker's configuration. The file is read each time, so a login counts at once.
-func credentials(image string) (auth, helper string, err error) {
+// wants them, or "": of the helper that docker's configuration names for the
+// registry, of the file itself, or of the helper for all registries. An error is why
+// there may be none. The file is read each time, so a login counts at once.
+func credentials(ctx context.Context, image string) (string, error) {
 	ref, err := reference.ParseNormalizedNamed(image)
 	if err != nil {
-		return "", "", nil // the engine says it better
+		return "", nil //nolint:nilerr // the engine says it better
 	}
+	c, err := readConfig()
+	if err != nil {
+		return "", err
+	}
+	domain := reference.Domain(ref)
+	auth, err := c.find(domain)
+	if auth.Username+auth.IdentityToken == "" || c.named(domain) != "" {
+		if helped, helpErr := c.help(ctx, domain); helpErr != nil {
+			err = errors.Join(err, helpErr)
+		} else if helped.Password+helped.IdentityToken != "" {
+			auth = helped
+		}
+	}
+	if auth.Username+auth.IdentityToken == "" {
+		return "", err
+	}
+	encoded, encodeErr := registry.EncodeAuthConfig(auth)
+	return encoded, errors.Join(err, encodeErr)
+}
+
+// readConfig reads docker's configuration file; without one it is empty.
+func readConfig() (c dockerConfig, err error) {
 	path, err := configPath()
 	if err != nil {
-		return "", "", err
+		return c, err
 	}
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", "", nil
+		return c, nil
 	}
 	if err != nil {
-		return "", "", err
+		return c, err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxConfig))
+	if err == nil {
+		err = json.Unmarshal(b, &c)
+	}
 	if err != nil {
-		return "", "", fmt.Errorf("%s: %w", path, err)
+		return c, fmt.Errorf("%s: %w", path, err)
 	}
-	var c dockerConfig
-	if err := json.Unmarshal(b, &c); err != nil {
-		return "", "", fmt.Errorf("%s: %w", path, err)
-	}
-	if auth, err = c.find(reference.Domain(ref)); err != nil {
-		return "", "", fmt.Errorf("%s: %w", path, err)
-	}
-	if auth == "" {
-		helper = c.helper(reference.Domain(ref))
-	}
-	return auth, helper, nil
+	return c, nil
 }
 
 // configPath is where docker's own client has its configuration.
@@ -79,8 +97,8 @@ func configPath() (string, error) {
 	return filepath.Join(home, ".docker", "config.json"), nil
 }
 
-// find returns the encoded credentials for a registry.
-func (c dockerConfig) find(domain string) (string, error) {
+// find returns the credentials for a registry that are in the file itself.
+func (c dockerConfig) find(domain string) (registry.AuthConfig, error) {
 	for key, a := range c.Auths {
 		if domainOf(key) != domain {
 			continue
@@ -90,25 +108,43 @@ func (c dockerConfig) find(domain string) (string, error) {
 			plain, err := base64.StdEncoding.DecodeString(a.Auth)
 			user, password, ok := strings.Cut(string(plain), ":")
 			if err != nil || !ok {
-				return "", fmt.Errorf("the credentials for %s are not user:password in base64", key)
+				return registry.AuthConfig{}, fmt.Errorf("the credentials for %s are not user:password in base64", key)
 			}
 			out.Username, out.Password = user, strings.TrimRight(password, "\x00")
 		}
 		if out.Username != "" || out.IdentityToken != "" {
-			return registry.EncodeAuthConfig(out)
+			return out, nil
 		}
 	}
-	return "", nil
+	return registry.AuthConfig{}, nil
 }
 
-// helper is the program that has the credentials for a registry, or "".
-func (c dockerConfig) helper(domain string) string {
+// named is the helper for that registry in particular, or "".
+func (c dockerConfig) named(domain string) string {
 	for key, name := range c.CredHelpers {
 		if domainOf(key) == domain {
 			return name
 		}
 	}
-	return c.CredsStore
+	return ""
+}
+
+// help asks the helper for a registry, if there is one. That it knows none is no
+// error.
+func (c dockerConfig) help(ctx context.Context, domain string) (registry.AuthConfig, error) {
+	name := cmp.Or(c.named(domain), c.CredsStore)
+	if name == "" {
+		return registry.AuthConfig{}, nil
+	}
+	server := domain
+	if domain == "docker.io" {
+		server = "https://index.docker.io/v1/" // under which docker login keeps it
+	}
+	auth, err := askHelper(ctx, name, server)
+	if errors.Is(err, errNoCredentials) {
+		return registry.AuthConfig{}, nil
+	}
+	return auth, err
 }
 
 // domainOf is the registry that a key of the file is for: it may be a URL, and

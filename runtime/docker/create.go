@@ -58,13 +58,9 @@ func planOf(spec runtime.Spec, netRaw bool) (plan, error) {
 	p.host = &container.HostConfig{
 		RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyDisabled},
 		LogConfig:     container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "10m", "max-file": "3"}},
-		SecurityOpt:   []string{"no-new-privileges"},
-		CapDrop:       []string{"NET_RAW"},
 		Resources:     container.Resources{PidsLimit: &pids},
 	}
-	if netRaw {
-		p.host.CapDrop = nil
-	}
+	p.confine(spec.Access, netRaw)
 	if memory := int64(spec.Limits.Memory); memory > 0 {
 		p.host.Memory, p.host.MemorySwap = memory, memory // equal: no swap beside it
 	}
@@ -74,6 +70,9 @@ func planOf(spec runtime.Spec, netRaw bool) (plan, error) {
 
 // publish binds the task's ports on every address of the node.
 func (p *plan) publish(l runtime.Labels) error {
+	if p.host.NetworkMode.IsHost() {
+		return nil // they are the node's own there
+	}
 	p.config.ExposedPorts, p.host.PortBindings = nat.PortSet{}, nat.PortMap{}
 	for _, want := range l.Ports {
 		protocol := want.Protocol

@@ -29,8 +29,9 @@
 // NET_RAW, with which a container can forge packets on the bridge that it shares with
 // others, is dropped; ping works without it on Docker 20.10 and later. All else is
 // Docker's default: other capabilities of its list are what ordinary images such as
-// nginx and postgres need to start. There is no way to ask for a privileged container,
-// host namespaces, devices, bind mounts or the engine's own socket.
+// nginx and postgres need to start. A privileged container, the host's namespaces,
+// devices, bind mounts and the engine's own socket are refused unless the owner of
+// the node allows them.
 //
 // The engine's init is not put in front of the program, as with a plain docker run:
 // images with an init of their own insist on being process 1, and an engine may
@@ -38,10 +39,15 @@
 // process 1 does, and is killed after its grace.
 //
 // Logs go to the engine's json-file driver, at most three files of 10 MB each: a
-// chatty task cannot fill the disk, and loses its oldest lines.
+// chatty task cannot fill the disk, and loses its oldest lines. How long containers that
+// have exited are kept for their logs, and how many, is the agent's to say.
+//
+// # Registries
+//
+// Credentials for registries are had as docker's own client has them: from the file
+// that "docker login" writes, and from the credential helpers that it names.
 //
 // # What it does not do
 //
-// Credentials for registries are those in the file that "docker login" writes;
-// credential helpers are not run. Engines by ssh:// are not reached.
+// Engines by ssh:// are not reached.
 package docker

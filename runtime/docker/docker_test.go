@@ -24,8 +24,8 @@ func TestNew(t *testing.T) {
 	for what, cfg := range map[string]docker.Config{
 		"no address":     {Host: "nonsense"},
 		"ssh":            {Host: "ssh://root@vps1"},
-		"an allowance":   {Allow: []string{"privileged"}},
-		"and a good one": {Allow: []string{"net-raw", "devices"}},
+		"an allowance":   {Allow: []string{"everything"}},
+		"and a good one": {Allow: []string{"net-raw", "mounts"}},
 	} {
 		if _, err := docker.New(cfg); err == nil {
 			t.Errorf("%s: New(%+v) gave no error", what, cfg)
@@ -328,6 +328,13 @@ func TestForeignContainers(t *testing.T) {
 	if err != nil || len(all) != 1 || all[0].ID != sentinels["node"] || all[0].Labels.Node != "12D3KooWSibling" || all[0].Labels.Boot != "b7" || all[0].State != runtime.Running {
 		t.Fatalf("Siblings = %+v (%v), want the sibling's alone", all, err)
 	}
+	if err := r.cli.ContainerKill(t.Context(), all[0].ID, "SIGKILL"); err != nil { // exited ones are listed too
+		t.Fatal(err)
+	}
+	await(t, "the sibling's is seen to have exited", func() bool {
+		all, err = r.Siblings(t.Context())
+		return err == nil && len(all) == 1 && all[0].State == runtime.Exited && !all[0].FinishedAt.IsZero()
+	})
 	for what, id := range sentinels { // whatever somebody says that they are
 		said := all[0]
 		said.ID = id

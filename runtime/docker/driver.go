@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 
@@ -18,8 +19,8 @@ type Config struct {
 	Host    string     // such as unix:///run/docker.sock; "" is DOCKER_HOST or the default socket
 	Cluster string     // whose containers these are
 	Node    api.NodeID // and which node's
-	// Allow names what the containers of this node are given beyond the default.
-	// There is "net-raw", the capability NET_RAW.
+	// Allow says what containers may have of this node beyond their confinement: some
+	// of api.Allowances.
 	Allow []string
 	Log   logrus.FieldLogger // nil discards
 }
@@ -29,7 +30,6 @@ type Config struct {
 // clears up after a Start that was given up while the engine was still at it.
 type Driver struct {
 	cfg    Config
-	netRaw bool // leave the containers NET_RAW
 	engine *engine
 	images images
 	nudge  chan struct{} // of capacity 1; full when List must be called again soon
@@ -48,10 +48,9 @@ var _ runtime.Driver = (*Driver)(nil)
 func New(cfg Config) (*Driver, error) {
 	d := &Driver{cfg: cfg, nudge: make(chan struct{}, 1), claimed: map[string]int{}, known: map[string]known{}}
 	for _, what := range cfg.Allow {
-		if what != "net-raw" {
-			return nil, fmt.Errorf("docker driver: cannot allow %.40q: no task can ask for that in this version (there is: net-raw)", what)
+		if !slices.Contains(api.Allowances(), what) {
+			return nil, fmt.Errorf("docker driver: cannot allow %.40q (there are: %s)", what, strings.Join(api.Allowances(), ", "))
 		}
-		d.netRaw = true
 	}
 	if strings.HasPrefix(cfg.Host, "ssh://") {
 		return nil, fmt.Errorf("docker driver: %s: engines are not reached by ssh (forward its socket, and name that)", cfg.Host)
@@ -74,6 +73,14 @@ func (d *Driver) Name() string { return "docker" }
 
 // Check says whether the engine answers, within five seconds.
 func (d *Driver) Check(ctx context.Context) error { return d.engine.ping(ctx) }
+
+// EngineVersion is the release of the engine, or "" while it has not answered.
+func (d *Driver) EngineVersion() string {
+	if l := d.engine.now.Load(); l != nil {
+		return l.name
+	}
+	return ""
+}
 
 // claim keeps others from starting a container of that name until release. It
 // says false if somebody else is at it.

@@ -39,6 +39,7 @@ type link struct {
 	*client.Client
 	api  string // the version that the engine speaks
 	cpus int    // of its machine
+	name string // of its release, such as 27.3.1
 }
 
 func newEngine(host string) (*engine, error) {
@@ -104,7 +105,7 @@ func (e *engine) dial(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &link{Client: cli, api: ping.APIVersion, cpus: info.NCPU}
+	l := &link{Client: cli, api: ping.APIVersion, cpus: info.NCPU, name: info.ServerVersion}
 	e.now.Store(l)
 	return l, nil
 }

@@ -203,7 +203,7 @@ func containerOf(labels runtime.Labels, in container.InspectResponse) runtime.Co
 	case c.State == runtime.Running:
 		c.PID = s.Pid
 		if s.Paused {
-			c.Reason = "paused"
+			c.Reason = runtime.Paused
 		}
 	case c.State == runtime.Exited:
 		c.FinishedAt, c.ExitCode = timeOf(s.FinishedAt), s.ExitCode

@@ -10,7 +10,6 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -42,7 +41,7 @@ func (d *Driver) Logs(ctx context.Context, id string, o api.LogOptions, each fun
 	if o.Tail == 0 && !o.Follow {
 		return nil
 	}
-	if options := logOptions(o); o.Tail >= 0 && options.ShowStdout != options.ShowStderr {
+	if options := logOptions(o); o.Tail >= 0 && (options.ShowStdout != options.ShowStderr || options.Until != "") {
 		if o, err = d.tail(ctx, id, o); err != nil {
 			return fmt.Errorf("logs of %s: %w", c.Labels.Task(), err)
 		}
@@ -67,7 +66,7 @@ func (d *Driver) logs(ctx context.Context, id string, o api.LogOptions, each fun
 	defer done()
 	defer body.Close()
 	err = lines(ctx, body, func(l api.LogLine) error {
-		if l.Time.Before(o.Since) {
+		if l.Time.Before(o.Since) || !o.Until.IsZero() && l.Time.After(o.Until) {
 			return nil
 		}
 		err := each(l)
@@ -77,13 +76,14 @@ func (d *Driver) logs(ctx context.Context, id string, o api.LogOptions, each fun
 	return said, err
 }
 
-// tail turns the o.Tail of one stream into the time since which there are so many
-// lines: an engine counts the lines of both before it leaves one stream out.
+// tail turns the o.Tail of one stream, or of lines until a time, into the time
+// since which there are so many: an engine counts lines before it leaves any out.
 func (d *Driver) tail(ctx context.Context, id string, o api.LogOptions) (api.LogOptions, error) {
-	var times []time.Time // of the lines wanted, and of the one before them
-	past := api.LogOptions{Tail: -1, Since: o.Since, Streams: o.Streams}
+	var times []time.Time // of the lines wanted, and of the one before them, in order: the engine's may not be
+	past := api.LogOptions{Tail: -1, Since: o.Since, Until: o.Until, Streams: o.Streams}
 	_, err := d.logs(ctx, id, past, func(l api.LogLine) error {
-		if times = append(times, l.Time); len(times) > o.Tail+1 {
+		at, _ := slices.BinarySearchFunc(times, l.Time, time.Time.Compare)
+		if times = slices.Insert(times, at, l.Time); len(times) > o.Tail+1 {
 			times = times[1:]
 		}
 		return nil
@@ -110,6 +110,9 @@ func logOptions(o api.LogOptions) container.LogsOptions {
 	}
 	if !o.Since.IsZero() {
 		options.Since = o.Since.Format(time.RFC3339Nano)
+	}
+	if !o.Until.IsZero() {
+		options.Until = o.Until.Format(time.RFC3339Nano)
 	}
 	return options
 }
@@ -142,7 +145,7 @@ func lines(ctx context.Context, r io.Reader, each func(api.LogLine) error) error
 			if n > maxLine {
 				n = runeStart(text, maxLine)
 			}
-			l.Line = strings.ToValidUTF8(string(text[:n]), "\uFFFD")
+			l.Line = string(text[:n])
 			text = text[n:]
 			l.Partial = len(text) > 0 || !whole
 			if err := each(l); err != nil {

@@ -46,6 +46,8 @@ func TestLogs(t *testing.T) {
 		"tail":      {api.LogOptions{Tail: 1, Streams: []string{"stdout"}}, []string{"three"}},
 		"since":     {api.LogOptions{Tail: -1, Since: last.Time}, []string{last.Line}},
 		"since it":  {api.LogOptions{Tail: -1, Since: last.Time.Add(1)}, []string{}},
+		"until":     {api.LogOptions{Tail: 1, Until: last.Time}, []string{last.Line}},
+		"until now": {api.LogOptions{Follow: true, Tail: 1, Streams: []string{"stderr"}, Until: time.Now()}, []string{"two"}},
 		"none":      {api.LogOptions{Tail: 0}, []string{}},
 		"followed":  {api.LogOptions{Follow: true, Tail: 1, Streams: []string{"stdout"}}, []string{"three"}},
 		"follow on": {api.LogOptions{Follow: true, Tail: 0}, []string{}},

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/docker/docker/api/types/image"
@@ -17,7 +16,8 @@ import (
 // tellEvery is how often progress of a pull is told of.
 const tellEvery = 500 * time.Millisecond
 
-// pull fetches p's image. It takes as long as ctx lets it.
+// pull fetches p's image. It takes as long as ctx lets it. Without credentials it
+// tries all the same, since most images are for everybody.
 func (d *Driver) pull(ctx context.Context, p plan, progress func(api.TaskState, string)) error {
 	tell := func(detail string) {
 		if progress != nil {
@@ -25,11 +25,8 @@ func (d *Driver) pull(ctx context.Context, p plan, progress func(api.TaskState, 
 		}
 	}
 	tell("pulling " + p.image)
-	auth, helper, err := credentials(p.image)
-	if err != nil {
-		d.cfg.Log.WithError(err).Warn("no credentials for registries")
-	}
-	err = d.engine.do(ctx, 0, func(ctx context.Context, l *link) error {
+	auth, noAuth := credentials(ctx, p.image)
+	err := d.engine.do(ctx, 0, func(ctx context.Context, l *link) error {
 		body, err := l.ImagePull(ctx, p.image, image.PullOptions{RegistryAuth: auth})
 		if err != nil {
 			return err
@@ -41,20 +38,10 @@ func (d *Driver) pull(ctx context.Context, p plan, progress func(api.TaskState, 
 	switch {
 	case err == nil, ctx.Err() != nil:
 		return err
-	case helper != "" && isDenied(err):
-		return fmt.Errorf("image %s: %w (docker's configuration names the credential helper %q, which orch does not run; log in without it)", p.image, err, helper)
+	case noAuth != nil:
+		return fmt.Errorf("image %s: %w (no credentials: %w)", p.image, err, noAuth)
 	}
 	return fmt.Errorf("image %s: %w", p.image, err)
-}
-
-// isDenied says whether a registry wants credentials, or others.
-func isDenied(err error) bool {
-	for _, word := range []string{"denied", "unauthorized", "authentication required", "no basic auth"} {
-		if strings.Contains(strings.ToLower(err.Error()), word) {
-			return true
-		}
-	}
-	return false
 }
 
 // pullMessage is a line of the engine's answer to a pull.

@@ -14,14 +14,14 @@ import (
 var _ runtime.Reaper = (*Driver)(nil)
 
 // Siblings lists the containers of the cluster on this engine that other nodes'
-// labels are on and that have not exited, sorted by ID.
+// labels are on, exited ones included, sorted by ID.
 func (d *Driver) Siblings(ctx context.Context) ([]runtime.Container, error) {
 	list, err := d.list(ctx, "")
 	if err != nil {
 		return nil, fmt.Errorf("list the containers of siblings: %w", err)
 	}
 	return slices.DeleteFunc(list, func(c runtime.Container) bool {
-		return d.owns(c.Labels) || c.State == runtime.Exited
+		return d.owns(c.Labels)
 	}), nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +38,10 @@ func (d *Driver) start(ctx context.Context, spec runtime.Spec, progress func(api
 	if spec.Labels.Cluster != d.cfg.Cluster || spec.Labels.Node != d.cfg.Node {
 		return runtime.Container{}, fmt.Errorf("its labels are of node %.80s in cluster %.80q, not of this node", spec.Labels.Node, spec.Labels.Cluster)
 	}
-	p, err := planOf(spec, d.netRaw)
+	if err := d.permit(spec.Access); err != nil {
+		return runtime.Container{}, err
+	}
+	p, err := planOf(spec, slices.Contains(d.cfg.Allow, api.AllowNetRaw))
 	if err != nil {
 		return runtime.Container{}, err
 	}
@@ -101,12 +105,12 @@ func (d *Driver) launch(ctx context.Context, p plan) (runtime.Container, error) 
 	results := make(chan result)
 	d.retain(p.name)
 	go func() {
-		defer d.release(p.name)
 		alone := context.WithoutCancel(ctx)
-		c, err := d.create(alone, p)
+		c, err := d.create(ctx, p)
 		select {
 		case results <- result{c, err}:
 		case <-ctx.Done(): // nobody waits any more
+			defer d.release(p.name)
 			if err == nil {
 				d.discard(alone, c.ID)
 			}
@@ -114,20 +118,26 @@ func (d *Driver) launch(ctx context.Context, p plan) (runtime.Container, error) 
 	}()
 	select {
 	case r := <-results:
+		d.release(p.name) // not by the goroutine: who is answered may start again at once
 		return r.c, r.err
 	case <-ctx.Done():
 		return runtime.Container{}, ctx.Err()
 	}
 }
 
-// create does what launch says, however long the engine takes.
-func (d *Driver) create(ctx context.Context, p plan) (runtime.Container, error) {
+// create does what launch says, however long the engine takes. What the caller does
+// not wait for any more when it is created is not started.
+func (d *Driver) create(caller context.Context, p plan) (runtime.Container, error) {
+	ctx := context.WithoutCancel(caller)
 	var id string
 	err := d.engine.do(ctx, launchTime, func(ctx context.Context, l *link) error {
 		p.fit(l.cpus)
 		made, err := l.ContainerCreate(ctx, p.config, p.host, nil, nil, p.name)
 		if id = made.ID; err != nil {
 			return err
+		}
+		if caller.Err() != nil {
+			return caller.Err()
 		}
 		return l.ContainerStart(ctx, id, container.StartOptions{})
 	})

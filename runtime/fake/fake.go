@@ -292,7 +292,7 @@ func (d *Driver) Logs(ctx context.Context, id string, o api.LogOptions, each fun
 	}
 	at, lines := c.StartedAt, c.does.Output
 	d.mu.Unlock()
-	if at.IsZero() || at.Before(o.Since) || len(o.Streams) > 0 && !slices.Contains(o.Streams, "stdout") {
+	if at.IsZero() || at.Before(o.Since) || !o.Until.IsZero() && at.After(o.Until) || len(o.Streams) > 0 && !slices.Contains(o.Streams, "stdout") {
 		lines = nil
 	}
 	if o.Tail >= 0 {

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -22,6 +21,7 @@ import (
 const (
 	maxLine     = 16 << 10               // bytes; a longer line comes in pieces
 	followEvery = 100 * time.Millisecond // how often the files are looked at
+	endEvery    = 5                      // looks after which the end of the task is looked for, which costs more
 )
 
 // Logs reads the task's files. They hold no times, so the time of a line that was
@@ -48,7 +48,7 @@ func (d *Driver) Logs(ctx context.Context, id string, o api.LogOptions, each fun
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if l.Time.Before(o.Since) {
+		if !within(l, o) {
 			return nil
 		}
 		return each(l)
@@ -56,8 +56,10 @@ func (d *Driver) Logs(ctx context.Context, id string, o api.LogOptions, each fun
 	if err := past(sources, o, ended, give); err != nil || !o.Follow {
 		return err
 	}
-	for {
-		ended = d.hasEnded(ctx, a)
+	for looks := 0; ; looks++ {
+		if looks%endEvery == 0 {
+			ended = d.hasEnded(ctx, a)
+		}
 		for _, s := range sources {
 			if err := s.drain(ended, give); err != nil {
 				return err
@@ -111,7 +113,7 @@ func open(a attempt, o api.LogOptions) ([]*source, error) {
 			return fail(err)
 		}
 		s.size, s.last = info.Size(), info.ModTime()
-		if o.Tail >= 0 {
+		if o.Tail >= 0 && o.Until.IsZero() {
 			if s.read, err = lastLines(f, s.size, o.Tail); err != nil {
 				return fail(err)
 			}
@@ -121,9 +123,45 @@ func open(a attempt, o api.LogOptions) ([]*source, error) {
 	return sources, nil
 }
 
-// past gives what is in the files already, in order of its estimated times.
+// within says whether l was written in the time that o asks for.
+func within(l api.LogLine, o api.LogOptions) bool {
+	return !l.Time.Before(o.Since) && (o.Until.IsZero() || !l.Time.After(o.Until))
+}
+
+// past gives what is in the files already, in order of its estimated times. For a
+// tail it reads them twice, to count first: a tail may be longer than memory.
 func past(sources []*source, o api.LogOptions, ended bool, give func(api.LogLine) error) error {
-	var kept []api.LogLine // the last o.Tail of them
+	skip := 0
+	if o.Tail >= 0 {
+		begin := make([]source, len(sources))
+		for i, s := range sources {
+			begin[i] = *s
+		}
+		n := 0
+		err := walk(sources, o, ended, func(l api.LogLine) error {
+			if o.Until.IsZero() || !l.Time.After(o.Until) {
+				n++
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for i, s := range sources {
+			*s = begin[i]
+		}
+		skip = max(0, n-o.Tail)
+	}
+	return walk(sources, o, ended, func(l api.LogLine) error {
+		if skip--; skip >= 0 {
+			return nil
+		}
+		return give(l)
+	})
+}
+
+// walk goes once through what is in the files already.
+func walk(sources []*source, o api.LogOptions, ended bool, give func(api.LogLine) error) error {
 	heads := make([]*api.LogLine, len(sources))
 	for {
 		first := -1
@@ -146,26 +184,14 @@ func past(sources []*source, o api.LogOptions, ended bool, give func(api.LogLine
 			}
 		}
 		if first < 0 {
-			break
+			return nil
 		}
 		line := *heads[first]
 		heads[first] = nil
-		if o.Tail < 0 {
-			if err := give(line); err != nil {
-				return err
-			}
-			continue
-		}
-		if kept = append(kept, line); len(kept) > o.Tail {
-			kept = kept[1:]
-		}
-	}
-	for _, line := range kept {
 		if err := give(line); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // source is one stream's file while it is read.
@@ -188,6 +214,9 @@ func (s *source) next(limit int64) (*api.LogLine, error) {
 		}
 		if len(s.buf) > maxLine {
 			return s.take(runeStart(s.buf, maxLine), 0, true), nil
+		}
+		if info, err := s.file.Stat(); err != nil || info.Size() <= s.read {
+			return nil, err
 		}
 		block := make([]byte, min(limit-s.read, 32<<10))
 		n, err := s.file.ReadAt(block, s.read)
@@ -212,7 +241,7 @@ func (s *source) remainder(partial bool) *api.LogLine {
 
 // take makes a line of the first n bytes read, and passes over skip more.
 func (s *source) take(n, skip int, partial bool) *api.LogLine {
-	line := &api.LogLine{Stream: s.stream, Line: strings.ToValidUTF8(string(s.buf[:n]), "\uFFFD"), Partial: partial}
+	line := &api.LogLine{Stream: s.stream, Line: string(s.buf[:n]), Partial: partial}
 	s.buf = s.buf[n+skip:]
 	s.given += int64(n + skip)
 	return line

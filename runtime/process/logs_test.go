@@ -57,7 +57,7 @@ func TestLogLines(t *testing.T) {
 		{"one too long", long + "y\nz\n", []api.LogLine{{Line: long, Partial: true}, {Line: "y"}, {Line: "z"}}},
 		{"three pieces", long + long + "y\n", []api.LogLine{{Line: long, Partial: true}, {Line: long, Partial: true}, {Line: "y"}}},
 		{"characters stay whole", euros, []api.LogLine{{Line: strings.Repeat("€", 5461), Partial: true}, {Line: strings.Repeat("€", 539)}}},
-		{"not UTF-8", "a\xffb\n", []api.LogLine{{Line: "a\uFFFDb"}}},
+		{"not UTF-8", "a\xffb\n", []api.LogLine{{Line: "a\xffb"}}},
 	} {
 		if err := os.WriteFile(filepath.Join(dir, "stdout.log"), []byte(c.file), 0o600); err != nil {
 			t.Fatal(err)
@@ -118,6 +118,9 @@ func TestLogsProperty(t *testing.T) {
 				t.Fatalf("tail %d of %s: %.300q, want the end of %.300q", n, stream, got, want)
 			}
 		}
+		if got := logs(t, d, id, api.LogOptions{Tail: n}); len(got) != min(n, len(all)) {
+			t.Fatalf("tail %d of %d lines in two streams: %d lines", n, len(all), len(got))
+		}
 	})
 }
 
@@ -139,6 +142,11 @@ func TestLogTimesAndSince(t *testing.T) {
 	got := texts(logs(t, d, id, api.LogOptions{Tail: -1, Since: c.StartedAt.Add(25 * time.Second)}))
 	if want := []string{"c", "d"}; !slices.Equal(got, want) {
 		t.Errorf("since: %q, want %q", got, want)
+	}
+	until := c.StartedAt.Add(35 * time.Second)
+	got = texts(logs(t, d, id, api.LogOptions{Tail: 2, Until: until}))
+	if want := []string{"b", "c"}; !slices.Equal(got, want) {
+		t.Errorf("the last two until then: %q, want %q", got, want)
 	}
 }
 

@@ -123,7 +123,7 @@ func (s *stage) awaitPlaced(ctx context.Context, asked *scenarios.Node) ([]api.T
 
 // tellSheet says who bid what for a task.
 func (s *stage) tellSheet(ctx context.Context, asked *scenarios.Node, task string) error {
-	sheet, err := asked.Service().Auction(ctx, task)
+	sheet, err := asked.Service().Auction(ctx, task, 0)
 	if err != nil {
 		return fmt.Errorf("sheet of %s: %w", task, err)
 	}

@@ -3,10 +3,8 @@ package peer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"github.com/exitae337/orchestergo/api"
 	"github.com/exitae337/orchestergo/runtime"
 )
 
@@ -16,73 +14,6 @@ var ErrLeft = errors.New("the node has left the cluster")
 // leaveTimeout is how long the last steps of leaving may take: to spread that this
 // node is no member any more, and to say so in gossip.
 const leaveTimeout = 5 * time.Second
-
-// DrainNode has a node give up its tasks, see api.Service.
-func (p *Peer) DrainNode(ctx context.Context, id string) (api.Node, error) {
-	return p.tell(ctx, id, question{Op: "drain", On: true})
-}
-
-// ResumeNode undoes DrainNode, see api.Service.
-func (p *Peer) ResumeNode(ctx context.Context, id string) (api.Node, error) {
-	return p.tell(ctx, id, question{Op: "drain"})
-}
-
-// tell has the named node do something to itself: only a node writes what is
-// said of it, and one that is dead has nothing to drain.
-func (p *Peer) tell(ctx context.Context, id string, q question) (api.Node, error) {
-	n, err := p.Node(ctx, id)
-	if err != nil {
-		return n, err
-	}
-	if n.Status == api.NodeFailed || n.Status == api.NodeLeft || n.Status == api.NodeRestarting {
-		return n, api.Errorf(api.NodeUnreachable, "node %s is %s: what it ran is placed elsewhere anyway", n.Name, n.Status)
-	}
-	if err := p.askNode(ctx, n.ID, q, func(answer) error { return nil }); err != nil {
-		return n, err
-	}
-	if q.On {
-		n.Status = api.NodeDraining
-	} else {
-		n.Status = api.NodeReady
-	}
-	return n, nil
-}
-
-// setDraining writes into this node's member record that it drains, or not any
-// more, so that it is so after a restart too.
-func (p *Peer) setDraining(ctx context.Context, on bool) error {
-	p.mu.Lock()
-	if err := p.readyLocked(); err != nil {
-		p.mu.Unlock()
-		return err
-	}
-	if p.leaving && on {
-		p.mu.Unlock()
-		return api.Errorf(api.Invalid, "node %s is leaving already", p.cfg.Name)
-	}
-	p.leaving = false
-	old := p.index.members[p.id]
-	if old == nil || old.Removed || old.Draining == on {
-		p.mu.Unlock()
-		p.look()
-		return nil
-	}
-	next := *old
-	next.Draining = on
-	next.Stamp.Minor, next.Stamp.Writer = old.Stamp.Minor+1, p.writer()
-	p.mu.Unlock()
-	r, err := next.record(time.Now())
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	if _, err := p.replica.Replicate(ctx, p.disksWanted(), r); err != nil {
-		return fmt.Errorf("store that node %s drains: %w", p.cfg.Name, err)
-	}
-	p.look()
-	return nil
-}
 
 // Leave begins to leave the cluster: the node gives up its tasks and, when the
 // last has gone elsewhere, ends Run with ErrLeft. With force it stops them and

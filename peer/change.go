@@ -1,0 +1,243 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/exitae337/orchestergo/api"
+	"github.com/exitae337/orchestergo/gossip"
+)
+
+// maxTries bounds how often a write is made anew since another of this node was
+// faster.
+const maxTries = 100
+
+// A change is one write to one job.
+type change struct {
+	name string
+	key  UsedKey // of the request; the zero value if it has none
+	opts api.WriteOptions
+	// next makes the next version from the current one, which is nil if there never
+	// was one and may be removed; nil says that nothing changes. The lock is held.
+	next func(old *JobRecord, now time.Time) (*JobRecord, error)
+}
+
+// newChange is what all writes to the job of that name have in common; body is what
+// is asked besides, so that a key cannot be used for two requests.
+func newChange(what, name string, o api.WriteOptions, body any) change {
+	c := change{name: name, opts: o}
+	if o.Key != "" {
+		c.key = usedKey(o.Key, what, name, body)
+	}
+	return c
+}
+
+// writeJob makes and stores the next version of a job, unless its conditions do not
+// hold, nothing changes, or it was done before.
+func (p *Peer) writeJob(ctx context.Context, c change) (api.Written, error) {
+	if err := c.opts.Validate(); err != nil {
+		return api.Written{}, err
+	}
+	for range maxTries {
+		now := time.Now()
+		p.mu.Lock()
+		old := p.index.jobs[c.name]
+		next, err := p.nextVersion(c, now)
+		p.mu.Unlock()
+		switch {
+		case err != nil:
+			return api.Written{}, err
+		case next == nil:
+			return p.confirm(ctx, c.name)
+		}
+		w, by, err := p.storeJob(ctx, next, now)
+		if by == nil || err != nil {
+			w.Created = old == nil || old.Removed
+			return w, err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		p.catchUp([]gossip.Record{by.record})
+		if by.elsewhere && !p.knows(c) {
+			return api.Written{}, p.overtaken(c.name)
+		}
+	}
+	return api.Written{}, p.overtaken(c.name)
+}
+
+// knows says whether the index has the request.
+func (p *Peer) knows(c change) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return c.opts.Key != "" && p.index.jobs[c.name].hasKey(c.key)
+}
+
+// nextVersion is the record that carries c out, or nil if there is nothing to do.
+// Lock held.
+func (p *Peer) nextVersion(c change, now time.Time) (*JobRecord, error) {
+	if err := p.readyLocked(); err != nil {
+		return nil, err
+	}
+	if c.opts.Key != "" {
+		if done, err := p.index.done(c.name, c.key); done || err != nil {
+			return nil, err
+		}
+	}
+	old := p.index.jobs[c.name]
+	if old == nil || old.Removed {
+		if !c.opts.Meets("") {
+			return nil, api.Errorf(api.Stale, "no job %s is there, and the request has a condition on it", c.name).WithHint("orch jobs lists them")
+		}
+	} else if !c.opts.Meets(old.ETag) {
+		return nil, p.stale(old, now)
+	}
+	next, err := c.next(old, now)
+	if err != nil || next == nil {
+		return nil, err
+	}
+	if c.opts.Key != "" {
+		next.Keys = remember(next.Keys, c.key)
+	}
+	return next, nil
+}
+
+// stale is the refusal of a write whose condition the job does not meet. Lock held.
+func (p *Peer) stale(j *JobRecord, now time.Time) error {
+	job := p.job(j, p.nodes(now), now)
+	e := api.Errorf(api.Stale, "job %s is not as the request wants it: it is at generation %d, ETag %s", j.Spec.Name, j.Version(), j.ETag).
+		WithHint("look at it again, and repeat what is still wanted")
+	e.Current = &job
+	return e
+}
+
+// overtaken is the refusal of a write beside which somebody made a greater one.
+func (p *Peer) overtaken(name string) error {
+	now := time.Now()
+	e := api.Errorf(api.Stale, "job %s was changed elsewhere at the same time", name).WithHint("look at it again, and repeat what is still wanted")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if j := p.index.jobs[name]; j != nil && !j.Removed {
+		job := p.job(j, p.nodes(now), now)
+		e.Current = &job
+	}
+	return e
+}
+
+// newLife is the first version of a new life of a job. Lock held.
+func (p *Peer) newLife(spec api.Job, old *JobRecord, now time.Time) (*JobRecord, error) {
+	if off := p.clockOff(); off > clockLimit {
+		e := api.Errorf(api.ClockOff, "the clock of node %s is %s off from the other nodes'", p.cfg.Name, off.Round(time.Second)).
+			WithHint("set the clocks right (chrony, systemd-timesyncd) or ask another node")
+		e.RetryAfter = 30 * time.Second
+		return nil, e
+	}
+	j := &JobRecord{Spec: spec, UpdatedAt: now.UTC(), Stamp: gossip.Stamp{Major: uint64(now.UnixMilli()), Minor: 1, Writer: p.writer()}}
+	if old != nil {
+		j.Stamp.Major = max(j.Stamp.Major, old.Stamp.Major+1)
+		j.Keys = old.Keys
+	}
+	return j, nil
+}
+
+// nextOf is the version after old, to be changed further.
+func (p *Peer) nextOf(old *JobRecord, now time.Time) *JobRecord {
+	next := *old
+	next.UpdatedAt = now.UTC()
+	next.Stamp.Minor, next.Stamp.Writer = old.Version()+1, p.writer()
+	return &next
+}
+
+// asRead is the specification with what tells its version.
+func (j *JobRecord) asRead() *api.Job {
+	spec := j.Spec
+	spec.ID, spec.Generation, spec.ETag = fmt.Sprintf("%s-%d", j.Spec.Name, j.Life()), j.Version(), j.ETag
+	spec.Template = j.Hash
+	spec.CreatedAt, spec.UpdatedAt = time.UnixMilli(j.Life()).UTC(), j.UpdatedAt
+	return &spec
+}
+
+// greater is a record that a write met in its place.
+type greater struct {
+	record    gossip.Record
+	elsewhere bool // on another node; ours was stored here, and is void
+}
+
+// storeJob writes one job record to the disks that make it safe. The answer is the
+// job as it then is.
+func (p *Peer) storeJob(ctx context.Context, j *JobRecord, now time.Time) (api.Written, *greater, error) {
+	r, err := j.record(now)
+	if err != nil {
+		return api.Written{}, nil, err
+	}
+	wanted := p.disksWanted()
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	ack, err := p.replica.Replicate(ctx, wanted, r)
+	p.look()
+	var stale *gossip.StaleError
+	switch {
+	case errors.As(err, &stale):
+		return api.Written{}, &greater{record: stale.Current[0]}, nil
+	case err != nil:
+		return api.Written{}, nil, fmt.Errorf("store job %s: %w", j.Spec.Name, err)
+	case len(ack.Greater) > 0:
+		return api.Written{}, &greater{record: ack.Greater[0], elsewhere: true}, nil
+	}
+	w, err := p.written(r, ack.Disks, wanted)
+	return w, nil, err
+}
+
+// confirm is the answer to a write that was there already: it is spread again, to
+// say truly on how many disks it is.
+func (p *Peer) confirm(ctx context.Context, name string) (api.Written, error) {
+	wanted := p.disksWanted()
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	ack, err := p.replica.Confirm(ctx, wanted, jobKey(name))
+	if err != nil {
+		return api.Written{}, fmt.Errorf("store job %s: %w", name, err)
+	}
+	r, _ := p.replica.Get(jobKey(name))
+	w, err := p.written(r, ack.Disks, wanted)
+	w.Existed = true
+	return w, err
+}
+
+// written is the answer about r, which the table has.
+func (p *Peer) written(r gossip.Record, disks, wanted int) (api.Written, error) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.note(r, now)
+	cur := p.index.jobs[r.Key[len(jobKey("")):]]
+	if cur == nil || cur.Stamp.Compare(r.Stamp) != 0 {
+		var err error
+		if cur, err = decodeJob(r); err != nil {
+			return api.Written{}, err
+		}
+	}
+	return api.Written{Job: p.job(cur, p.nodes(now), now), Disks: disks, Wanted: wanted}, nil
+}
+
+// disksWanted is how many disks make a write safe: of three nodes, or of all where
+// there are fewer. A node that is here and ready counts although its member record
+// has not arrived yet.
+func (p *Peer) disksWanted() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, m := range p.index.members {
+		if !m.Removed {
+			n++
+		}
+	}
+	for id, v := range p.nodes(time.Now()) {
+		if p.index.members[id] == nil && v.Coordinates() {
+			n++
+		}
+	}
+	return max(1, min(durableDisks, n))
+}
