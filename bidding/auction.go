@@ -13,7 +13,8 @@ import (
 const (
 	MaxDeadline  = time.Second            // for bids, at the most
 	BidDeadline  = 250 * time.Millisecond // for bids, once those in hand suffice, unless the lot says otherwise
-	AwardSilence = time.Second            // for the answer to an award
+	AwardSilence = time.Second            // for the answer to an award, from when it was sent or another was answered
+	maxPatience  = 5 * time.Second        // but not longer, from when it was sent
 	maxSilence   = 8 * time.Second        // between repeats of one award; doubled up to here, so that a slow answer overtakes the next repeat
 )
 
@@ -217,12 +218,32 @@ func (a *Auction) Settled(from api.NodeID, seq uint64, outcomes []Outcome, now t
 			rest = append(rest, p)
 		}
 	}
+	a.bePatient(now)
 	if s.parts = rest; len(rest) == 0 {
 		delete(a.sent, seq)
 	} else if !a.lot.StopFirst { // else repeated in its turn
 		a.giveUp(seq, "the answer does not speak of it", now)
 	}
 	return a.advance(now)
+}
+
+// bePatient puts off when awards count as silent. While answers come in, those that
+// lack are late rather than lost: many nodes that start much at once on few cores, or
+// an auctioneer that is slow itself. To award their slots again would double the work
+// that they are late with.
+func (a *Auction) bePatient(now time.Time) {
+	if a.lot.StopFirst {
+		return // repeated to the same node, which starts nothing twice
+	}
+	for _, s := range a.sent {
+		due := now.Add(AwardSilence)
+		if last := s.at.Add(maxPatience); last.Before(due) {
+			due = last
+		}
+		if s.due.Before(due) {
+			s.due = due
+		}
+	}
 }
 
 // Unanswered takes in that sending seq failed or broke off. It may have been
@@ -260,7 +281,7 @@ func (a *Auction) Tick(now time.Time) []Effect {
 	var effects []Effect
 	for _, seq := range slices.Sorted(maps.Keys(a.sent)) {
 		if s := a.sent[seq]; !now.Before(s.due) {
-			effects = append(effects, a.silent(seq, "no answer for "+s.wait.String(), now)...)
+			effects = append(effects, a.silent(seq, "no answer for "+now.Sub(s.at).Round(time.Millisecond).String(), now)...)
 		}
 	}
 	return append(effects, a.advance(now)...)

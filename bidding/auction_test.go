@@ -138,6 +138,33 @@ func TestSilenceOfAServiceGoesElsewhereAboveIt(t *testing.T) {
 	}
 }
 
+func TestAnswersOfOthersMakeSilenceWait(t *testing.T) {
+	a, effects := begin(t, lot(false, 3, "x", "y", "z"), map[api.NodeID]bidding.Bid{"x": bidOf(.9), "y": bidOf(.9), "z": bidOf(.9)})
+	if len(effects) != 3 {
+		t.Fatalf("got %d awards, want one for each node", len(effects))
+	}
+	answer := func(e bidding.Effect, at time.Duration) {
+		t.Helper()
+		if got := a.Settled(e.To, e.Award.Seq, accepted(e.Award.Slots[0].Slot), after(at)); len(got) != 0 {
+			t.Fatalf("the answer of %s after %s led to %+v", e.To, at, got)
+		}
+	}
+	answer(effects[0], 900*time.Millisecond)
+	if got, want := a.Next(), after(900*time.Millisecond+bidding.AwardSilence); !got.Equal(want) {
+		t.Errorf("next after an answer at 0.9s: %v, want %v", got, want)
+	}
+	if got := a.Tick(after(1800 * time.Millisecond)); len(got) != 0 {
+		t.Fatalf("others were answered 0.9s ago, and yet: %+v", got)
+	}
+	answer(effects[1], 4900*time.Millisecond)
+	if got, want := a.Next(), after(time.Millisecond+5*time.Second); !got.Equal(want) {
+		t.Errorf("next after an answer at 4.9s: %v, want %v, 5s after it was sent", got, want)
+	}
+	if got := a.Tick(a.Next()); len(got) != 0 || !a.Done() {
+		t.Errorf("5s after it was sent: %+v, want its slot to be left, since nobody else has room", got)
+	}
+}
+
 func TestAnErrorOnTheWayIsSilence(t *testing.T) {
 	a, effects := begin(t, lot(false, 1, "x", "y"), map[api.NodeID]bidding.Bid{"x": bidOf(.5), "y": bidOf(.9)})
 	aw := only(t, effects, "y", 5)

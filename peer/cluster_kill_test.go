@@ -2,6 +2,7 @@ package peer_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,6 +33,15 @@ func TestClusterKillOne(t *testing.T) {
 				t.Logf("%d of 6 tasks were lost with %s, and back after %v", lost, victim.name, took)
 				if got := c.starts(killed); len(got) != lost {
 					t.Errorf("%d tasks were lost, started were %v", lost, got)
+				}
+				tasks, err := c.rest(victim)[0].agent.Tasks(t.Context(), api.TaskFilter{Job: "web"})
+				if err != nil || len(tasks) != 6 {
+					t.Errorf("got %d tasks, %v, want 6", len(tasks), err)
+				}
+				for _, task := range tasks {
+					if moved, why := task.Epoch > 1, strings.HasPrefix(task.Reason, victim.name+" failed"); moved != why {
+						t.Errorf("%s runs because %q, want to be told of the failure of %s if it moved, and only then", task.Attempt, task.Reason, victim.name)
+					}
 				}
 				back := c.now()
 				victim.start(false)

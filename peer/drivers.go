@@ -17,11 +17,16 @@ import (
 const (
 	relistEvery = 5 * time.Second
 	checkEvery  = 10 * time.Second // or at once when a list says otherwise than the last check
+
+	listShare    = 3                      // so many times as long as the last list took, the engines have before the next
+	listPauseMax = 200 * time.Millisecond // but not longer
 )
 
 // list brings the list of containers up to date. Lists are made one at a time, so
 // the last one stored is the newest. Whoever waited for his turn while another
 // began has what he wanted: an engine that hangs costs all of them one deadline.
+// After a list the engines get time for other work, so that those who start many
+// containers at once share their lists instead of making the engine busy with them.
 func (p *Peer) list(ctx context.Context) {
 	asked := p.listAsked.Add(1)
 	p.listing.Lock()
@@ -29,7 +34,15 @@ func (p *Peer) list(ctx context.Context) {
 	if p.listBegun >= asked {
 		return
 	}
+	if !pause(ctx, time.Until(p.listNext)) {
+		return
+	}
 	p.listBegun = p.listAsked.Load()
+	began := time.Now()
+	defer func() {
+		now := time.Now()
+		p.listNext = now.Add(min(listShare*now.Sub(began), listPauseMax))
+	}()
 	names := slices.Sorted(maps.Keys(p.drivers))
 	lists, errs := make([][]runtime.Container, len(names)), make([]error, len(names))
 	var asking sync.WaitGroup
@@ -64,6 +77,17 @@ func (p *Peer) list(ctx context.Context) {
 	p.containers, p.unlisted, p.listed = all, unlisted, true
 	p.mu.Unlock()
 	p.look()
+}
+
+// pause waits for d, and says whether ctx still lives.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d > 0 {
+		select {
+		case <-ctx.Done():
+		case <-time.After(d):
+		}
+	}
+	return ctx.Err() == nil
 }
 
 // noteList has a driver checked whose list says otherwise than the last check, and

@@ -105,8 +105,9 @@ type Peer struct {
 
 	startSlots chan struct{} // one for each start under way
 	listAsked  atomic.Uint64 // lists of containers that were asked for
-	listing    sync.Mutex    // held while containers are listed; guards listBegun
+	listing    sync.Mutex    // held while containers are listed; guards the next two
 	listBegun  uint64        // listAsked when the last list began
+	listNext   time.Time     // the next one begins no earlier
 	accepting  sync.Mutex    // held from looking at the ledger until what was accepted is in the index
 
 	mu              sync.Mutex // guards all below

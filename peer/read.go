@@ -205,8 +205,11 @@ func (p *Peer) task(w *World, nodes map[api.NodeID]*nodeView, j *JobRecord, k Sl
 	t.State, t.TemplateHash, t.Node, t.ContainerID, t.PID = a.State, a.Hash, a.Owner(), a.ContainerID, a.PID
 	t.Restarts, t.Failures, t.ExitCode, t.Auction = a.Restarts, a.Failures, a.ExitCode, a.Auction
 	t.CreatedAt, t.StartedAt, t.FinishedAt = a.AcceptedAt, timeOrNil(a.StartedAt), timeOrNil(a.FinishedAt)
-	if a.Reason != "" {
+	switch {
+	case a.Reason != "":
 		t.Reason = a.Reason
+	case a.State.Live() && a.Because != "" && a.Because != firstPlacement:
+		t.Reason = a.Because // it came from elsewhere: whoever looks wants to know why
 	}
 	t.NodeName = nameOf(nodes, a.Owner())
 	if !a.State.Final() && w.node(a.Owner()).At(w.Now, time.Duration(j.Spec.FailoverAfter)) == Gone {

@@ -12,6 +12,7 @@ const dirVar = "ORCH_DIR"
 //
 //	processes()         all processes
 //	stampOf(pid)        when the machine says that a process started, unless it is dead
+//	children(pid)       the processes that a leader of a session forked
 //	image(pid)          bytes that change when the process becomes another program
 //	carries(pid, dir)   whether its environment has ORCH_DIR=dir
 //	markings(pid)       the variables of its environment that begin with ORCH_
@@ -22,6 +23,20 @@ type process struct {
 	session int
 	stamp   string
 	zombie  bool // ended, and not yet reaped by its parent
+}
+
+// childrenOf looks through the whole table, for systems that do not tell children.
+func childrenOf(leader int) (pids []int) {
+	all, err := processes()
+	if err != nil {
+		return nil
+	}
+	for _, p := range all {
+		if p.session == leader && p.pid != leader && !p.zombie {
+			pids = append(pids, p.pid)
+		}
+	}
+	return pids
 }
 
 // pollEvery is how often a process is looked at whose end the system does not tell.

@@ -52,6 +52,8 @@ func image(pid int) []byte {
 	return b
 }
 
+func children(pid int) []int { return childrenOf(pid) }
+
 // carries is false for programs that the system protects from being looked at.
 func carries(pid int, dir string) bool {
 	return bytes.Contains(image(pid), []byte("\x00"+dirVar+"="+dir+"\x00"))

@@ -72,6 +72,22 @@ func stampOf(pid int) (string, bool) {
 	return p.stamp, ok && !p.zombie
 }
 
+// children are the processes that pid forked. Only a kernel that does not tell them
+// (CONFIG_PROC_CHILDREN) has the whole table read, which costs as much as there are
+// processes on the machine.
+func children(pid int) (pids []int) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return childrenOf(pid)
+	}
+	for _, f := range strings.Fields(string(b)) {
+		if child, err := strconv.Atoi(f); err == nil {
+			pids = append(pids, child)
+		}
+	}
+	return pids
+}
+
 func image(pid int) []byte {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return b

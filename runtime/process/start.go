@@ -188,12 +188,8 @@ func awaitExec(ctx context.Context, l leader) {
 	defer cancel()
 	before := image(l.PID)
 	for pause := time.Millisecond; l.alive(); pause = min(2*pause, 50*time.Millisecond) {
-		all, err := processes()
-		if err != nil {
-			return
-		}
-		for _, p := range all {
-			if p.session == l.PID && p.pid != l.PID && !p.zombie && !bytes.Equal(image(p.pid), before) {
+		for _, pid := range children(l.PID) {
+			if now := image(pid); len(now) > 0 && !bytes.Equal(now, before) {
 				return
 			}
 		}
