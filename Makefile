@@ -15,7 +15,7 @@ LINT      = $(TOOL) golangci-lint
 # nodes are other processes: it sees the packages whose tests have neither.
 RACE = $(shell go list -race -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v -e testing/synctest -e /cmd/ -e '/scenarios ' -e /scenarios/demo -e /scenarios/bare | cut -d' ' -f1)
 
-.PHONY: help build test client check lint demo demo-stop bench docs clean
+.PHONY: help build test race client check lint demo demo-stop bench docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,8 @@ build: ## bin/orch, static
 
 test: build ## all tests; those in scenarios start real nodes on loopback
 	ORCH_BIN=$(CURDIR)/bin/orch go test -timeout 10m ./... $(CHECKERS)
+
+race: ## the tests of one process once more, under the race detector
 	go test -race -timeout 10m $(RACE)
 
 client: build ## a Go client made of the OpenAPI document, in use against a real node
