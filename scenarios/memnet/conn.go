@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -16,6 +17,9 @@ const window = 256 << 10
 type half struct {
 	mu     sync.Mutex // guards all below
 	buf    []byte
+	late   [][]byte      // on its way, in order: each is in buf when its timer fires
+	flying int           // bytes of late
+	lands  time.Time     // the last of late
 	eof    bool          // the writer closed
 	gone   bool          // the reader closed
 	reset  bool          // one of the ends died
@@ -48,13 +52,14 @@ func (h *half) read(p []byte) (n int, wait <-chan struct{}, err error) {
 		close(h.wake)
 		h.wake = make(chan struct{})
 		return n, nil, nil
-	case h.eof:
+	case h.eof && len(h.late) == 0:
 		return 0, nil, io.EOF
 	}
 	return 0, h.wake, nil
 }
 
-func (h *half) write(p []byte) (n int, wait <-chan struct{}, err error) {
+// write takes in what there is room for; it can be read after the delay.
+func (h *half) write(p []byte, delay time.Duration) (n int, wait <-chan struct{}, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
@@ -62,14 +67,32 @@ func (h *half) write(p []byte) (n int, wait <-chan struct{}, err error) {
 		return 0, nil, syscall.ECONNRESET
 	case !h.frozen && h.gone:
 		return 0, nil, syscall.EPIPE
-	case len(h.buf) >= window:
+	case len(h.buf)+h.flying >= window:
 		return 0, h.wake, nil
 	}
-	n = min(len(p), window-len(h.buf))
-	h.buf = append(h.buf, p[:n]...)
-	close(h.wake)
-	h.wake = make(chan struct{})
+	n = min(len(p), window-len(h.buf)-h.flying)
+	if delay == 0 && len(h.late) == 0 {
+		h.buf = append(h.buf, p[:n]...)
+		close(h.wake)
+		h.wake = make(chan struct{})
+		return n, nil, nil
+	}
+	if at := time.Now().Add(delay); at.After(h.lands) {
+		h.lands = at
+	}
+	h.late, h.flying = append(h.late, slices.Clone(p[:n])), h.flying+n
+	time.AfterFunc(time.Until(h.lands), h.land)
 	return n, nil, nil
+}
+
+// land makes the oldest of what is on its way readable.
+func (h *half) land() {
+	h.change(func(h *half) {
+		if len(h.late) > 0 { // else the connection was reset meanwhile
+			h.buf, h.flying = append(h.buf, h.late[0]...), h.flying-len(h.late[0])
+			h.late = h.late[1:]
+		}
+	})
 }
 
 // link is an open connection between two nodes; ends[0] dialled.
@@ -79,18 +102,12 @@ type link struct {
 	dirs [2]*half // dirs[i] carries what ends[i] writes
 }
 
-func (l *link) freeze(frozen bool) {
-	for _, h := range l.dirs {
-		h.change(func(h *half) { h.frozen = frozen })
-	}
-}
-
 // reset is the death of the process at one end.
 func (l *link) reset(name string) {
 	for i, end := range l.ends {
 		if end == name {
-			l.dirs[i].change(func(h *half) { h.reset, h.eof, h.buf = true, true, nil })
-			l.dirs[1-i].change(func(h *half) { h.reset, h.gone, h.buf = true, true, nil })
+			l.dirs[i].change(func(h *half) { h.reset, h.eof, h.buf, h.late, h.flying = true, true, nil, nil, 0 })
+			l.dirs[1-i].change(func(h *half) { h.reset, h.gone, h.buf, h.late, h.flying = true, true, nil, nil, 0 })
 		}
 	}
 }
@@ -162,7 +179,7 @@ func (c *conn) Write(p []byte) (done int, err error) {
 			return done, os.ErrDeadlineExceeded
 		default:
 		}
-		n, wait, err := c.out.write(p[done:])
+		n, wait, err := c.out.write(p[done:], c.link.net.takes())
 		done += n
 		if err != nil || done == len(p) {
 			return done, err

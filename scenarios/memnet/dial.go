@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // backlog is how many connections wait for a listener to accept them.
@@ -77,20 +78,28 @@ func (l *listener) shut() {
 
 // Dial connects to a port of another node, as net.Dialer.DialContext does. A port
 // at which nobody listens refuses at once; a host that does not exist, or lies
-// across a cut, does not answer until ctx ends.
+// across a cut (one way is enough), does not answer until ctx ends.
 func (nd *Node) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	to, err := parse(addr)
 	if err != nil {
 		return nil, err
 	}
 	remote := net.TCPAddrFromAddrPort(to)
+	late := &net.OpError{Op: "dial", Net: network, Addr: remote, Err: os.ErrDeadlineExceeded}
+	if trip := nd.net.takes() + nd.net.takes(); trip > 0 {
+		select {
+		case <-time.After(trip):
+		case <-ctx.Done():
+			return nil, late
+		}
+	}
 	c, err := nd.connect(remote)
 	if err == nil {
 		return c, nil
 	}
 	if errors.Is(err, syscall.ETIMEDOUT) {
 		<-ctx.Done()
-		return nil, &net.OpError{Op: "dial", Net: network, Addr: remote, Err: os.ErrDeadlineExceeded}
+		return nil, late
 	}
 	return nil, opError("dial", remote, err)
 }
@@ -103,7 +112,7 @@ func (nd *Node) connect(remote *net.TCPAddr) (net.Conn, error) {
 		return nil, syscall.ENETDOWN
 	}
 	host := n.hosts[remote.AddrPort().Addr().Unmap()]
-	if host == nil || n.cut(nd.name, host.name) {
+	if host == nil || n.cut(nd.name, host.name) || n.cut(host.name, nd.name) {
 		return nil, syscall.ETIMEDOUT
 	}
 	l := host.listeners[remote.Port]

@@ -5,11 +5,13 @@
 // It behaves as a network of hosts does where the difference matters. The port of
 // a dead process refuses and its connections are reset at once; across a cut link
 // nothing arrives and nothing is refused: dials time out, bytes wait in flight
-// and arrive when the link heals. Packets never block their sender: a full
+// and arrive when the link heals. A link cut one way carries what flows the other
+// way, but no new connection. Packets never block their sender: a full
 // receiver loses them. (memberlist's own mock does block, so that one dead node
-// stops all who talk to it.)
+// stops all who talk to it.) What is delayed may arrive in another order if it is
+// packets, and does not if it is a stream.
 //
-// Only the choice of lost packets comes from the seed. A run is repeatable in
+// Only lost packets and delays come from the seed. A run is repeatable in
 // its faults, not in the order in which goroutines do their work.
 package memnet
 
@@ -19,6 +21,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // GossipPort and PeerPort are the ports that every node uses: each has an
@@ -33,14 +36,17 @@ type Net struct {
 	mu    sync.Mutex // guards all below
 	rng   *rand.Rand
 	loss  float64
+	least time.Duration        // of a delay
+	most  time.Duration        // of a delay; 0: nothing is delayed
 	nodes map[string]*Node     // by name; the running or last process of that host
 	hosts map[netip.Addr]*Node // the same by address
 	group map[string]int       // side of a partition by name; nil when there is none
-	cuts  map[[2]string]bool   // single links cut by Cut, by sorted names
+	cuts  map[[2]string]bool   // single links cut by Cut and CutOneWay: from, to
 	links map[*link]struct{}   // open connections
 }
 
-// New returns an empty network; seed decides which packets are lost.
+// New returns an empty network; seed decides which packets are lost, and how long
+// what is delayed takes.
 func New(seed int64) *Net {
 	return &Net{
 		rng:   rand.New(rand.NewPCG(uint64(seed), 1)),
@@ -131,12 +137,36 @@ func (n *Net) Partition(groups ...[]string) {
 // Cut cuts the link between two nodes, both ways.
 func (n *Net) Cut(a, b string) {
 	n.mu.Lock()
-	n.cuts[pair(a, b)] = true
+	n.cuts[[2]string{a, b}], n.cuts[[2]string{b, a}] = true, true
 	n.mu.Unlock()
 	n.thaw()
 }
 
-// Heal undoes Partition and Cut. What was in flight arrives.
+// CutOneWay loses what one node sends to another, and nothing else.
+func (n *Net) CutOneWay(from, to string) {
+	n.mu.Lock()
+	n.cuts[[2]string{from, to}] = true
+	n.mu.Unlock()
+	n.thaw()
+}
+
+// Mend undoes Cut and CutOneWay between two nodes.
+func (n *Net) Mend(a, b string) {
+	n.mu.Lock()
+	delete(n.cuts, [2]string{a, b})
+	delete(n.cuts, [2]string{b, a})
+	n.mu.Unlock()
+	n.thaw()
+}
+
+// Reach says whether what one node sends to another arrives.
+func (n *Net) Reach(from, to string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.cut(from, to)
+}
+
+// Heal undoes Partition, Cut and CutOneWay. What was in flight arrives.
 func (n *Net) Heal() {
 	n.mu.Lock()
 	n.group = nil
@@ -153,29 +183,48 @@ func (n *Net) SetLoss(share float64) {
 	n.loss = share
 }
 
+// SetDelay makes everything that is sent take a time between the two to arrive,
+// and a dial twice as long. Two zeros end that.
+func (n *Net) SetDelay(least, most time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.least, n.most = least, most
+}
+
 // thaw freezes and unfreezes every open connection as the cuts now say.
 func (n *Net) thaw() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for l := range n.links {
-		l.freeze(n.cut(l.ends[0], l.ends[1]))
+		for i, h := range l.dirs {
+			frozen := n.cut(l.ends[i], l.ends[1-i])
+			h.change(func(h *half) { h.frozen = frozen })
+		}
 	}
 }
 
-// cut is called with mu held.
-func (n *Net) cut(a, b string) bool {
-	return a != b && (n.group[a] != n.group[b] || n.cuts[pair(a, b)])
+// cut says whether what from sends to to is lost; called with mu held.
+func (n *Net) cut(from, to string) bool {
+	return from != to && (n.group[from] != n.group[to] || n.cuts[[2]string{from, to}])
+}
+
+// takes is delay for a caller without mu.
+func (n *Net) takes() time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.delay()
+}
+
+// delay is how long one message takes; called with mu held.
+func (n *Net) delay() time.Duration {
+	if n.most <= n.least {
+		return n.least
+	}
+	return n.least + time.Duration(n.rng.Int64N(int64(n.most-n.least)))
 }
 
 // drop decides about one packet; called with mu held.
 func (n *Net) drop() bool { return n.loss > 0 && n.rng.Float64() < n.loss }
-
-func pair(a, b string) [2]string {
-	if a > b {
-		a, b = b, a
-	}
-	return [2]string{a, b}
-}
 
 func (nd *Node) tcpAddr(port int) *net.TCPAddr {
 	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(nd.addr, uint16(port)))

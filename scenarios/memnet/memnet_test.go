@@ -184,3 +184,68 @@ func TestHostsTalkAndNoticeAKill(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 	})
 }
+
+func TestDelayKeepsTheOrderOfAStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := memnet.New(7)
+		l := listen(t, n.Node("b"), 1)
+		n.SetDelay(100*time.Millisecond, time.Second)
+		begun := time.Now()
+		a, b := connect(t, n.Node("a"), l)
+		if took := time.Since(begun); took < 200*time.Millisecond || took > 2*time.Second {
+			t.Errorf("the dial took %v, want a round trip of 0.2 to 2s", took)
+		}
+		begun = time.Now()
+		for i := range 50 {
+			if _, err := a.Write([]byte{byte(i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = a.Close()
+		got, err := io.ReadAll(b)
+		took := time.Since(begun)
+		for i := range got {
+			if got[i] != byte(i) {
+				t.Fatalf("got %v, want the order in which they were sent", got)
+			}
+		}
+		if err != nil || len(got) != 50 || took < 100*time.Millisecond || took > time.Second {
+			t.Errorf("got %d bytes after %v (%v), want 50 within a second", len(got), took, err)
+		}
+	})
+}
+
+func TestCutOneWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := memnet.New(1)
+		l := listen(t, n.Node("b"), 1)
+		a, b := connect(t, n.Node("a"), l)
+		n.CutOneWay("a", "b")
+		if n.Reach("a", "b") || !n.Reach("b", "a") {
+			t.Error("Reach does not tell what was cut")
+		}
+		_, _ = a.Write([]byte("lost"))
+		_, _ = b.Write([]byte("here"))
+		buf := make([]byte, 4)
+		if _, err := io.ReadFull(a, buf); err != nil || string(buf) != "here" {
+			t.Errorf("the way that is not cut: got %q %v", buf, err)
+		}
+		_ = b.SetReadDeadline(time.Now().Add(time.Minute))
+		if _, err := b.Read(buf); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("the way that is cut: got %v, want a timeout", err)
+		}
+		back := listen(t, n.Node("a"), 1)
+		for from, to := range map[string]net.Listener{"a": l, "b": back} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if _, err := n.Node(from).Dial(ctx, "tcp", to.Addr().String()); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("%s dials %s: got %v, want a timeout", from, to.Addr(), err)
+			}
+			cancel()
+		}
+		n.Mend("b", "a")
+		_ = b.SetReadDeadline(time.Time{})
+		if _, err := io.ReadFull(b, buf); err != nil || string(buf) != "lost" {
+			t.Errorf("after it was mended: got %q %v, want what was in flight", buf, err)
+		}
+	})
+}

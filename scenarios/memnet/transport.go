@@ -61,11 +61,21 @@ func (t *Transport) WriteTo(b []byte, addr string) (time.Time, error) {
 		return now, nil
 	}
 	from := net.UDPAddrFromAddrPort(netip.AddrPortFrom(t.node.addr, uint16(t.port)))
-	select {
-	case target.packets <- &memberlist.Packet{Buf: append([]byte(nil), b...), From: from, Timestamp: now}:
-	default:
+	packet := &memberlist.Packet{Buf: append([]byte(nil), b...), From: from, Timestamp: now}
+	if d := n.delay(); d > 0 {
+		time.AfterFunc(d, func() { target.deliver(packet) })
+	} else {
+		target.deliver(packet)
 	}
 	return now, nil
+}
+
+// deliver hands over a packet, or loses it.
+func (t *Transport) deliver(p *memberlist.Packet) {
+	select {
+	case t.packets <- p:
+	default:
+	}
 }
 
 // PacketCh yields the packets that arrive.
