@@ -79,7 +79,7 @@ func (p *Peer) obey(ctx context.Context, q question) answer {
 }
 
 // relabel changes the labels that m was given. Lock held.
-func (p *Peer) relabel(m *MemberRecord, change api.LabelChange) error {
+func (c *core) relabel(m *MemberRecord, change api.LabelChange) error {
 	if err := change.Validate(); err != nil {
 		return err
 	}
@@ -95,24 +95,24 @@ func (p *Peer) relabel(m *MemberRecord, change api.LabelChange) error {
 		}
 	}
 	if len(given) > api.MaxGivenLabels {
-		return api.Errorf(api.Invalid, "node %s would be given %d labels (at most %d)", p.cfg.Name, len(given), api.MaxGivenLabels)
+		return api.Errorf(api.Invalid, "node %s would be given %d labels (at most %d)", c.cfg.Name, len(given), api.MaxGivenLabels)
 	}
-	m.Given, m.Labels = given, p.labels(given)
+	m.Given, m.Labels = given, c.labels(given)
 	return nil
 }
 
 // labels are those that this node was started with and, above them, what it was given.
-func (p *Peer) labels(given map[string]string) map[string]string {
+func (c *core) labels(given map[string]string) map[string]string {
 	all := map[string]string{} // also without any: as it is read back, or each look would write it anew
-	maps.Copy(all, p.cfg.Labels)
+	maps.Copy(all, c.cfg.Labels)
 	maps.Copy(all, given)
 	return all
 }
 
 // zone is this node's zone as it gossips and bids with it. Lock held.
-func (p *Peer) zone() string {
-	zone := p.cfg.Labels["zone"]
-	if m := p.index.members[p.id]; m != nil && !m.Removed {
+func (c *core) zone() string {
+	zone := c.cfg.Labels["zone"]
+	if m := c.index.members[c.id]; m != nil && !m.Removed {
 		if given, ok := m.Given["zone"]; ok {
 			zone = given
 		}

@@ -18,19 +18,19 @@ const heardSlots = 4096
 // ledger is what this node has committed: records that say that it has a slot,
 // and containers that exist, whichever is larger, until the engine says that they
 // are gone. Also how many attempts these are. Lock held.
-func (p *Peer) ledger() (bidding.Ledger, int) {
+func (c *core) ledger() (bidding.Ledger, int) {
 	var claims []bidding.Claim
 	kept := map[SlotKey]uint64{} // epoch of the container kept for a later record
 	bySlot := map[SlotKey][]Held{}
-	for _, h := range p.containers {
+	for _, h := range c.containers {
 		bySlot[h.Key()] = append(bySlot[h.Key()], h)
 	}
-	for _, of := range p.index.slots {
+	for _, of := range c.index.slots {
 		for k, a := range of {
-			if a.Owner() != p.id || a.State.Final() {
+			if a.Owner() != c.id || a.State.Final() {
 				continue
 			}
-			j := p.index.jobs[k.Job]
+			j := c.index.jobs[k.Job]
 			if j == nil || j.Life() != k.Life {
 				continue
 			}
@@ -42,34 +42,34 @@ func (p *Peer) ledger() (bidding.Ledger, int) {
 			claims = append(claims, claim)
 		}
 	}
-	for _, h := range p.containers {
+	for _, h := range c.containers {
 		l := h.Labels
 		if h.State == runtime.Exited || kept[h.Key()] == l.Epoch {
 			continue
 		}
 		claims = append(claims, bidding.Claim{Job: l.Job, Life: l.Life, Slot: l.Slot, Epoch: l.Epoch, Resources: l.Resources, Ports: l.Ports})
 	}
-	return bidding.NewLedger(p.cfg.Capacity, claims), len(claims)
+	return bidding.NewLedger(c.cfg.Capacity, claims), len(claims)
 }
 
 // bidder is this node as a bid for a job sees it. Lock held.
-func (p *Peer) bidder(j api.Job, life int64, hash string, slots []int, now time.Time) bidding.Bidder {
-	ledger, _ := p.ledger()
+func (c *core) bidder(j api.Job, life int64, hash string, slots []int, now time.Time) bidding.Bidder {
+	ledger, _ := c.ledger()
 	b := bidding.Bidder{
-		ID: p.id, Name: p.cfg.Name, Drivers: map[string]string{}, Zone: p.zone(),
-		Allow: p.cfg.Allow, MaxStarts: maxStarts(), Ledger: ledger, Old: map[int]uint64{},
+		ID: c.id, Name: c.cfg.Name, Drivers: map[string]string{}, Zone: c.zone(),
+		Allow: c.cfg.Allow, MaxStarts: c.width, Ledger: ledger, Old: map[int]uint64{},
 	}
-	for name := range p.drivers {
-		b.Drivers[name] = p.usable[name]
+	for name := range c.drivers {
+		b.Drivers[name] = c.usable[name]
 	}
-	for _, of := range p.index.slots {
+	for _, of := range c.index.slots {
 		for _, a := range of {
-			if a.Owner() == p.id && a.State.Live() && a.State != api.Running && !a.waits() {
+			if a.Owner() == c.id && a.State.Live() && a.State != api.Running && !a.waits() {
 				b.Starting++
 			}
 		}
 	}
-	if f := p.failures[j.Name]; f != nil && f.hash == hash && now.Sub(f.at) < steady {
+	if f := c.failures[j.Name]; f != nil && f.hash == hash && now.Sub(f.at) < steady {
 		b.RecentFailures = f.count
 		if left := f.until.Sub(now); left > 0 {
 			b.Excluded = &api.Refusal{
@@ -78,18 +78,18 @@ func (p *Peer) bidder(j api.Job, life int64, hash string, slots []int, now time.
 			}
 		}
 	}
-	if m := p.index.members[p.id]; m != nil && m.Cordoned {
+	if m := c.index.members[c.id]; m != nil && m.Cordoned {
 		b.Closed = &api.Refusal{Code: "cordoned", Retry: "never", Reason: "is cordoned"}
 	}
-	if st := p.state(); st == StateDraining || st == StateLeaving {
+	if st := c.state(); st == StateDraining || st == StateLeaving {
 		b.Closed = &api.Refusal{Code: "draining", Retry: "never", Reason: "is " + st}
 	}
-	if !p.ready {
-		b.Closed = &api.Refusal{Code: "not_ready", Retry: "after", After: api.Duration(time.Second), Reason: p.notReady}
+	if !c.ready {
+		b.Closed = &api.Refusal{Code: "not_ready", Retry: "after", After: api.Duration(time.Second), Reason: c.notReady}
 	}
 	for _, i := range slots {
 		k := SlotKey{Job: j.Name, Life: life, Slot: i}
-		for _, h := range p.containers {
+		for _, h := range c.containers {
 			if h.Key() == k && h.State != runtime.Exited {
 				b.Old[i] = h.Labels.Epoch
 			}
@@ -124,7 +124,9 @@ func (p *Peer) award(ctx context.Context, from api.NodeID, aw bidding.Award) bid
 		}
 	} else {
 		p.accepting.Lock()
-		recs := p.accept(from, aw, jobRec, refusals)
+		p.mu.Lock()
+		recs := p.accept(from, aw, jobRec, refusals, time.Now())
+		p.mu.Unlock()
 		p.accepting.Unlock()
 		p.storeAccepted(ctx, recs)
 	}
@@ -225,11 +227,8 @@ func (p *Peer) mergeAward(from api.NodeID, aw bidding.Award) (gossip.Record, *ap
 // accept decides each slot of an award against the ledger and takes what it
 // accepts into the index, so that the next decision counts it. It fills refusals
 // and returns the records to store.
-func (p *Peer) accept(from api.NodeID, aw bidding.Award, jobRec gossip.Record, refusals []*api.Refusal) []gossip.Record {
-	now := time.Now()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	nodes := p.nodes(now)
+func (c *core) accept(from api.NodeID, aw bidding.Award, jobRec gossip.Record, refusals []*api.Refusal, now time.Time) []gossip.Record {
+	nodes := c.nodes(now)
 	var out []gossip.Record
 	for i, s := range aw.Slots {
 		k, ok := awardKey(jobRec, s.Slot)
@@ -237,10 +236,10 @@ func (p *Peer) accept(from api.NodeID, aw bidding.Award, jobRec gossip.Record, r
 			refusals[i] = &api.Refusal{Code: "malformed", Retry: "never", Reason: "no such slot"}
 			continue
 		}
-		j := p.index.jobs[k.Job]
-		st := p.standing(k, j, jobRec, nodes)
-		st.LastSeq = p.heard.Note(bidding.HeardKey{Auctioneer: from, Boot: aw.Boot, Job: k.Job, Life: k.Life, Slot: k.Slot}, aw.Seq)
-		b := p.bidder(st.Job, k.Life, hashOf(j), []int{s.Slot}, now)
+		j := c.index.jobs[k.Job]
+		st := c.standing(k, j, jobRec, nodes)
+		st.LastSeq = c.heard.Note(bidding.HeardKey{Auctioneer: from, Boot: aw.Boot, Job: k.Job, Life: k.Life, Slot: k.Slot}, aw.Seq)
+		b := c.bidder(st.Job, k.Life, hashOf(j), []int{s.Slot}, now)
 		v := bidding.Consider(aw, s, st, b)
 		refusals[i] = v.Refusal
 		if !v.Accept || v.Already {
@@ -249,14 +248,14 @@ func (p *Peer) accept(from api.NodeID, aw bidding.Award, jobRec gossip.Record, r
 		a := &Assignment{
 			State: api.Accepted, Hash: j.Hash, Failures: s.Failures, StopFirst: v.StopFirst, Auction: aw.Auction, Auctioneer: from,
 			Because: s.Reason, Won: cut(s.Won, 100), Reason: s.Reason, AcceptedAt: now, Key: k,
-			Stamp: gossip.Stamp{Major: s.Epoch, Mid: string(p.id), Minor: 1, Writer: p.writer()},
+			Stamp: gossip.Stamp{Major: s.Epoch, Mid: string(c.id), Minor: 1, Writer: c.writer()},
 		}
 		r, err := a.record(now)
 		if err != nil {
 			refusals[i] = &api.Refusal{Code: "malformed", Retry: "never", Reason: err.Error()}
 			continue
 		}
-		p.note(r, now)
+		c.note(r, now)
 		out = append(out, r)
 	}
 	return out
@@ -270,21 +269,21 @@ func hashOf(j *JobRecord) string {
 }
 
 // standing is what this node knows of an awarded slot. Lock held.
-func (p *Peer) standing(k SlotKey, j *JobRecord, award gossip.Record, nodes map[api.NodeID]*nodeView) bidding.Standing {
+func (c *core) standing(k SlotKey, j *JobRecord, award gossip.Record, nodes map[api.NodeID]*nodeView) bidding.Standing {
 	st := bidding.Standing{Life: k.Life}
 	if j != nil {
 		st.Job = j.Spec
 		st.JobIsMine = j.Stamp.Compare(award.Stamp) == 0
 		st.Wanted = j.Life() == k.Life && j.Wants(k.Slot)
 	}
-	a := p.index.slot(k)
+	a := c.index.slot(k)
 	if a != nil {
 		st.Known, st.Epoch, st.Owner, st.Complete = true, a.Epoch(), a.Owner(), a.State == api.Complete
 		st.Served = a.State.Live() || a.State == api.Stopping // until it is gone, for kinds that must not run twice
 		v := nodes[a.Owner()]
 		st.OwnerAlive = v != nil && v.Alive
 	}
-	for _, h := range p.containers {
+	for _, h := range c.containers {
 		if h.Key() != k {
 			continue
 		}

@@ -75,38 +75,38 @@ func (p *Peer) knows(c change) bool {
 	return c.opts.Key != "" && p.index.jobs[c.name].hasKey(c.key)
 }
 
-// nextVersion is the record that carries c out, or nil if there is nothing to do.
+// nextVersion is the record that carries ch out, or nil if there is nothing to do.
 // Lock held.
-func (p *Peer) nextVersion(c change, now time.Time) (*JobRecord, error) {
-	if err := p.readyLocked(); err != nil {
+func (c *core) nextVersion(ch change, now time.Time) (*JobRecord, error) {
+	if err := c.readyLocked(); err != nil {
 		return nil, err
 	}
-	if c.opts.Key != "" {
-		if done, err := p.index.done(c.name, c.key); done || err != nil {
+	if ch.opts.Key != "" {
+		if done, err := c.index.done(ch.name, ch.key); done || err != nil {
 			return nil, err
 		}
 	}
-	old := p.index.jobs[c.name]
+	old := c.index.jobs[ch.name]
 	if old == nil || old.Removed {
-		if !c.opts.Meets("") {
-			return nil, api.Errorf(api.Stale, "no job %s is there, and the request has a condition on it", c.name).WithHint("orch jobs lists them")
+		if !ch.opts.Meets("") {
+			return nil, api.Errorf(api.Stale, "no job %s is there, and the request has a condition on it", ch.name).WithHint("orch jobs lists them")
 		}
-	} else if !c.opts.Meets(old.ETag) {
-		return nil, p.stale(old, now)
+	} else if !ch.opts.Meets(old.ETag) {
+		return nil, c.stale(old, now)
 	}
-	next, err := c.next(old, now)
+	next, err := ch.next(old, now)
 	if err != nil || next == nil {
 		return nil, err
 	}
-	if c.opts.Key != "" {
-		next.Keys = remember(next.Keys, c.key)
+	if ch.opts.Key != "" {
+		next.Keys = remember(next.Keys, ch.key)
 	}
 	return next, nil
 }
 
 // stale is the refusal of a write whose condition the job does not meet. Lock held.
-func (p *Peer) stale(j *JobRecord, now time.Time) error {
-	job := p.job(j, p.nodes(now), now)
+func (c *core) stale(j *JobRecord, now time.Time) error {
+	job := c.job(j, c.nodes(now), now)
 	e := api.Errorf(api.Stale, "job %s is not as the request wants it: it is at generation %d, ETag %s", j.Spec.Name, j.Version(), j.ETag).
 		WithHint("look at it again, and repeat what is still wanted")
 	e.Current = &job
@@ -127,14 +127,14 @@ func (p *Peer) overtaken(name string) error {
 }
 
 // newLife is the first version of a new life of a job. Lock held.
-func (p *Peer) newLife(spec api.Job, old *JobRecord, now time.Time) (*JobRecord, error) {
-	if off := p.clockOff(); off > clockLimit {
-		e := api.Errorf(api.ClockOff, "the clock of node %s is %s off from the other nodes'", p.cfg.Name, off.Round(time.Second)).
+func (c *core) newLife(spec api.Job, old *JobRecord, now time.Time) (*JobRecord, error) {
+	if off := c.clockOff(); off > clockLimit {
+		e := api.Errorf(api.ClockOff, "the clock of node %s is %s off from the other nodes'", c.cfg.Name, off.Round(time.Second)).
 			WithHint("set the clocks right (chrony, systemd-timesyncd) or ask another node")
 		e.RetryAfter = 30 * time.Second
 		return nil, e
 	}
-	j := &JobRecord{Spec: spec, UpdatedAt: now.UTC(), Stamp: gossip.Stamp{Major: uint64(now.UnixMilli()), Minor: 1, Writer: p.writer()}}
+	j := &JobRecord{Spec: spec, UpdatedAt: now.UTC(), Stamp: gossip.Stamp{Major: uint64(now.UnixMilli()), Minor: 1, Writer: c.writer()}}
 	if old != nil {
 		j.Stamp.Major = max(j.Stamp.Major, old.Stamp.Major+1)
 		j.Keys = old.Keys
@@ -143,10 +143,10 @@ func (p *Peer) newLife(spec api.Job, old *JobRecord, now time.Time) (*JobRecord,
 }
 
 // nextOf is the version after old, to be changed further.
-func (p *Peer) nextOf(old *JobRecord, now time.Time) *JobRecord {
+func (c *core) nextOf(old *JobRecord, now time.Time) *JobRecord {
 	next := *old
 	next.UpdatedAt = now.UTC()
-	next.Stamp.Minor, next.Stamp.Writer = old.Version()+1, p.writer()
+	next.Stamp.Minor, next.Stamp.Writer = old.Version()+1, c.writer()
 	return &next
 }
 

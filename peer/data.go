@@ -397,9 +397,9 @@ func (p *Peer) watchClocks(ctx context.Context) error {
 
 // clockOff is how far this node's clock is off the median of all, its own
 // included (of two nodes both are as far off). Lock held.
-func (p *Peer) clockOff() time.Duration {
+func (c *core) clockOff() time.Duration {
 	all := []time.Duration{0}
-	for _, d := range p.offsets {
+	for _, d := range c.offsets {
 		all = append(all, d)
 	}
 	slices.Sort(all)

@@ -190,10 +190,10 @@ func (p *Peer) checkDrivers(ctx context.Context) {
 }
 
 // faults sums up for other nodes why drivers of this one cannot be used. Lock held.
-func (p *Peer) faults() string {
+func (c *core) faults() string {
 	var words []string
-	for _, name := range slices.Sorted(maps.Keys(p.drivers)) {
-		if why := p.usable[name]; why != "" {
+	for _, name := range slices.Sorted(maps.Keys(c.drivers)) {
+		if why := c.usable[name]; why != "" {
 			words = append(words, name+": "+why)
 		}
 	}

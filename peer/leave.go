@@ -31,14 +31,14 @@ func (p *Peer) Leave(ctx context.Context, force bool) error {
 }
 
 // hasLeft says whether there is nothing left to wait for. Lock held.
-func (p *Peer) hasLeft() bool {
-	if !p.leaving || p.forced {
-		return p.leaving
+func (c *core) hasLeft() bool {
+	if !c.leaving || c.forced {
+		return c.leaving
 	}
-	if _, tasks := p.ledger(); tasks > 0 || len(p.busy) > 0 {
+	if _, tasks := c.ledger(); tasks > 0 || len(c.busy) > 0 {
 		return false
 	}
-	for _, h := range p.containers {
+	for _, h := range c.containers {
 		if h.State != runtime.Exited {
 			return false
 		}

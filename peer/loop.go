@@ -69,17 +69,11 @@ func (p *Peer) turn(ctx context.Context, now time.Time) {
 	}
 	member, enroll := p.enroll(now)
 	nodes := p.nodes(now)
-	p.capacityGrew(nodes)
-	p.noteDrivers(nodes, now)
-	w := p.world(nodes, now)
-	Observe(w)
+	w, actions := p.decide(nodes, now)
 	p.tellNodes(nodes, now)
 	p.tellUnserved(w, nodes)
-	actions := Plan(w)
-	actions = append(actions, Reconcile(p.local(nodes, now))...)
 	begin := append(p.queued, p.begin(actions, now)...)
 	p.queued = nil
-	p.cancelStale()
 	if p.hasLeft() {
 		poke(p.left)
 	}
@@ -98,7 +92,7 @@ func (p *Peer) turn(ctx context.Context, now time.Time) {
 }
 
 // world is the value that the plan looks at. Lock held, also while it is used.
-func (p *Peer) world(nodes map[api.NodeID]*nodeView, now time.Time) *World {
+func (c *core) world(nodes map[api.NodeID]*nodeView, now time.Time) *World {
 	states := make(map[api.NodeID]NodeState, len(nodes))
 	for id, v := range nodes {
 		s := v.NodeState
@@ -106,29 +100,29 @@ func (p *Peer) world(nodes map[api.NodeID]*nodeView, now time.Time) *World {
 		states[id] = s
 	}
 	return &World{
-		Self: p.id, Now: now, Jobs: p.index.sortedJobs(), Slots: p.index.slot, Changed: p.changedAt,
-		Nodes: states, Absent: p.absent(), Memory: p.memory, MoveAt: p.moveAt, Busy: p.auctions, Random: jitter,
+		Self: c.id, Now: now, Jobs: c.index.sortedJobs(), Slots: c.index.slot, Changed: c.changedAt,
+		Nodes: states, Absent: c.absent(), Memory: c.memory, MoveAt: c.moveAt, Busy: c.auctions, Random: c.random,
 	}
 }
 
 // local is the value that Reconcile looks at. Lock held, also while it is used.
-func (p *Peer) local(nodes map[api.NodeID]*nodeView, now time.Time) *Local {
+func (c *core) local(nodes map[api.NodeID]*nodeView, now time.Time) *Local {
 	l := &Local{
-		Self: p.id, Boot: p.boot, Now: now, Jobs: p.index.jobs, Slots: map[SlotKey]*Assignment{},
-		Containers: p.containers, Unlisted: p.unlisted, Busy: map[SlotKey]bool{}, Changed: p.changedAt,
+		Self: c.id, Boot: c.boot, Now: now, Jobs: c.index.jobs, Slots: map[SlotKey]*Assignment{},
+		Containers: c.containers, Unlisted: c.unlisted, Busy: map[SlotKey]bool{}, Changed: c.changedAt,
 		Alive:      func(id api.NodeID) bool { v := nodes[id]; return v != nil && v.Alive },
-		LivesKnown: p.livesKnown(nodes, now),
+		LivesKnown: c.livesKnown(nodes, now),
 	}
-	for k := range p.busy {
+	for k := range c.busy {
 		l.Busy[k] = true
 	}
 	mine := map[SlotKey]bool{}
-	for _, h := range p.containers {
+	for _, h := range c.containers {
 		mine[h.Key()] = true
 	}
-	for _, of := range p.index.slots {
+	for _, of := range c.index.slots {
 		for k, a := range of {
-			if a.Owner() == p.id || mine[k] {
+			if a.Owner() == c.id || mine[k] {
 				l.Slots[k] = a
 			}
 		}
@@ -139,19 +133,18 @@ func (p *Peer) local(nodes map[api.NodeID]*nodeView, now time.Time) *Local {
 // livesKnown says whether a life that the table does not have may be taken for a
 // removed one: this node has been up for the boot grace, and has compared tables
 // with everyone alive and, if it knows of others at all, with at least one. Lock held.
-func (p *Peer) livesKnown(nodes map[api.NodeID]*nodeView, now time.Time) bool {
-	if now.Sub(p.started) < bootGrace {
+func (c *core) livesKnown(nodes map[api.NodeID]*nodeView, now time.Time) bool {
+	if now.Sub(c.started) < bootGrace {
 		return false
 	}
 	others, synced := 0, 0
 	for id, v := range nodes {
-		if id == p.id || v.Left {
+		if id == c.id || v.Left {
 			continue
 		}
 		others++
-		pid, err := peerID(id)
 		switch {
-		case err == nil && p.replica.Synced(pid):
+		case c.around.Synced(id):
 			synced++
 		case v.Alive:
 			return false
@@ -162,40 +155,40 @@ func (p *Peer) livesKnown(nodes map[api.NodeID]*nodeView, now time.Time) bool {
 
 // capacityGrew lets pending slots be auctioned again at once when a node has more
 // room than before, or is new. Lock held.
-func (p *Peer) capacityGrew(nodes map[api.NodeID]*nodeView) {
+func (c *core) capacityGrew(nodes map[api.NodeID]*nodeView) {
 	grew := false
 	for id, v := range nodes {
 		if !v.Alive || v.State != StateReady || v.cordoned() {
-			delete(p.freeSeen, id)
+			delete(c.freeSeen, id)
 			continue
 		}
-		old, known := p.freeSeen[id]
+		old, known := c.freeSeen[id]
 		if !known || v.free.CPUs > old.CPUs || v.free.Memory > old.Memory {
 			grew = true
 		}
-		p.freeSeen[id] = v.free
+		c.freeSeen[id] = v.free
 	}
 	if !grew {
 		return
 	}
-	for _, m := range p.memory {
+	for _, m := range c.memory {
 		m.RetryAt = time.Time{}
 	}
-	clear(p.moveAt)
+	clear(c.moveAt)
 }
 
 // noteDrivers remembers since when live nodes cannot use a driver that they had.
 // Lock held.
-func (p *Peer) noteDrivers(nodes map[api.NodeID]*nodeView, now time.Time) {
+func (c *core) noteDrivers(nodes map[api.NodeID]*nodeView, now time.Time) {
 	for id, v := range nodes {
 		if !v.Alive || v.State == StateStarting {
-			delete(p.lostDrivers, id)
+			delete(c.lostDrivers, id)
 			continue
 		}
-		had := p.lostDrivers[id]
+		had := c.lostDrivers[id]
 		if had == nil {
 			had = map[string]time.Time{}
-			p.lostDrivers[id] = had
+			c.lostDrivers[id] = had
 		}
 		for _, d := range v.drivers {
 			had[d] = time.Time{} // it works
@@ -216,7 +209,7 @@ func (p *Peer) noteDrivers(nodes map[api.NodeID]*nodeView, now time.Time) {
 }
 
 // begin turns actions into functions to run beside the loop, and marks what they
-// are about as busy. Reports are carried out at once. Lock held.
+// are about as busy. Lock held.
 func (p *Peer) begin(actions []Action, now time.Time) []func(context.Context) {
 	var out []func(context.Context)
 	for _, a := range actions {
@@ -232,10 +225,6 @@ func (p *Peer) begin(actions []Action, now time.Time) []func(context.Context) {
 			f = p.beginStop(a)
 		case Remove:
 			f = p.beginRemove(a)
-		case Report:
-			p.reportLocked(a, now)
-		case Adopt:
-			p.adoptLocked(a, now)
 		}
 		if f != nil {
 			p.log.WithField("action", a.String()).Debug("begin")
@@ -248,8 +237,7 @@ func (p *Peer) begin(actions []Action, now time.Time) []func(context.Context) {
 // unlockAndPut gives up the lock and then hands what was written under it to the
 // table, which calls back into this node. It does not wait for the disk.
 func (p *Peer) unlockAndPut() {
-	recs := p.outbox
-	p.outbox = nil
+	recs := p.takeOutbox()
 	p.mu.Unlock()
 	for _, r := range recs { // one by one: one that was overtaken holds up no other
 		p.putFailed(r, p.replica.PutLazy(r))

@@ -45,40 +45,40 @@ func (p *Peer) beginAuction(a Auction) func(context.Context) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		delete(p.auctions, a.Job)
-		p.remember(a, lot.ID, result)
+		p.remember(a, lot.ID, result, time.Now())
 	}
 }
 
 // lot is what is put up for auction. Lock held.
-func (p *Peer) lot(a Auction, now time.Time) (bidding.Lot, bool) {
-	j := p.index.jobs[a.Job]
-	jobRec, ok := p.replica.Get(jobKey(a.Job))
+func (c *core) lot(a Auction, now time.Time) (bidding.Lot, bool) {
+	j := c.index.jobs[a.Job]
+	jobRec, ok := c.around.Get(jobKey(a.Job))
 	if j == nil || !ok || j.Stamp.Compare(jobRec.Stamp) != 0 {
 		return bidding.Lot{}, false // changing just now
 	}
-	nodes := p.nodes(now)
-	lot := p.emptyLot(j, a, nodes)
+	nodes := c.nodes(now)
+	lot := c.emptyLot(j, a, nodes)
 	lot.JobRecord = encodeRecord(jobRec)
-	w := p.world(nodes, now)
+	w := c.world(nodes, now)
 	for _, i := range a.Slots {
 		reason := a.Reason
 		if !a.Move {
-			reason = w.whyUnserved(j, p.index.slot(j.Slot(i)))
+			reason = w.whyUnserved(j, c.index.slot(j.Slot(i)))
 		}
-		lot.Slots = append(lot.Slots, p.lotSlot(j, i, reason, now))
+		lot.Slots = append(lot.Slots, c.lotSlot(j, i, reason, now))
 	}
 	return lot, true
 }
 
 // emptyLot is a lot of slots of j, of which only whom to ask and what is known so
 // far; j need not be stored. Lock held.
-func (p *Peer) emptyLot(j *JobRecord, a Auction, nodes map[api.NodeID]*nodeView) bidding.Lot {
+func (c *core) emptyLot(j *JobRecord, a Auction, nodes map[api.NodeID]*nodeView) bidding.Lot {
 	call := bidding.Call{
 		Wire: bidding.WireMax, Auction: newBoot(), Job: j.Spec, Life: a.Life, TemplateHash: j.Hash, Slots: a.Slots,
 		Siblings: map[api.NodeID]int{}, Zones: map[string]int{},
 	}
 	for i := range j.Spec.Replicas {
-		s := p.index.slot(j.Slot(i))
+		s := c.index.slot(j.Slot(i))
 		if s == nil || !s.State.Live() || slices.Contains(a.Slots, i) {
 			continue
 		}
@@ -95,18 +95,18 @@ func (p *Peer) emptyLot(j *JobRecord, a Auction, nodes map[api.NodeID]*nodeView)
 		}
 	}
 	all := candidates(nodes)
-	ask, notAsked := bidding.Shortlist(call, all, jitter)
+	ask, notAsked := bidding.Shortlist(call, all, c.random)
 	return bidding.Lot{
 		ID: call.Auction, Call: call, Candidates: ask, NotAsked: notAsked, Known: len(all),
-		Reason: a.Reason, Auctioneer: p.id, AuctioneerName: p.cfg.Name, Boot: p.boot, StopFirst: j.Spec.StopFirst(),
-		Seed: rendezvous(call.Auction, p.id),
+		Reason: a.Reason, Auctioneer: c.id, AuctioneerName: c.cfg.Name, Boot: c.boot, StopFirst: j.Spec.StopFirst(),
+		Seed: rendezvous(call.Auction, c.id),
 	}
 }
 
-func (p *Peer) lotSlot(j *JobRecord, i int, reason string, now time.Time) bidding.LotSlot {
+func (c *core) lotSlot(j *JobRecord, i int, reason string, now time.Time) bidding.LotSlot {
 	k := j.Slot(i)
-	s := bidding.LotSlot{Slot: i, Epoch: p.unanswered[k] + 1, Reason: reason}
-	a := p.index.slot(k)
+	s := bidding.LotSlot{Slot: i, Epoch: c.unanswered[k] + 1, Reason: reason}
+	a := c.index.slot(k)
 	if a == nil {
 		return s
 	}
@@ -114,39 +114,40 @@ func (p *Peer) lotSlot(j *JobRecord, i int, reason string, now time.Time) biddin
 	if a.StartedAt.IsZero() || a.State == api.Failed || now.Sub(a.StartedAt) < steady {
 		s.Failures = a.Failures
 	}
-	if r, ok := p.replica.Get(slotRecordKey(k)); ok {
+	if r, ok := c.around.Get(slotRecordKey(k)); ok {
 		s.Record = encodeRecord(r)
 	}
 	return s
 }
 
 // remember takes in how an auction ended. Lock held.
-func (p *Peer) remember(a Auction, id string, result bidding.Result) {
-	now := time.Now()
-	j := p.index.jobs[a.Job]
+func (c *core) remember(a Auction, id string, result bidding.Result, now time.Time) {
+	j := c.index.jobs[a.Job]
 	for _, u := range result.Unanswered {
 		k := SlotKey{Job: a.Job, Life: a.Life, Slot: u.Slot}
-		p.unanswered[k] = max(p.unanswered[k], u.Epoch)
+		c.unanswered[k] = max(c.unanswered[k], u.Epoch)
 	}
 	for _, left := range result.Left {
 		k := SlotKey{Job: a.Job, Life: a.Life, Slot: left.Slot}
 		if a.Move {
-			p.moveAt[k] = now.Add(bidding.Backoff(3, jitter()))
+			c.moveAt[k] = now.Add(bidding.Backoff(3, c.random()))
 			continue
 		}
-		m := p.memory[k]
+		m := c.memory[k]
 		if m == nil {
 			continue // served meanwhile
 		}
 		m.Tries++
-		p.revisions.bump(k.Job)
-		m.RetryAt, m.Why, m.Sheet, m.TakeOver = now.Add(bidding.Backoff(m.Tries, jitter())), left.Why, id, false
+		if c.hooks.retried != nil {
+			c.hooks.retried(k.Job)
+		}
+		m.RetryAt, m.Why, m.Sheet, m.TakeOver = now.Add(bidding.Backoff(m.Tries, c.random())), left.Why, id, false
 		m.Since = now // whoever took over leaves it to the coordinator again for a while
 	}
 	if j == nil || j.Removed {
-		for k := range p.unanswered {
+		for k := range c.unanswered {
 			if k.Job == a.Job {
-				delete(p.unanswered, k)
+				delete(c.unanswered, k)
 			}
 		}
 	}

@@ -31,11 +31,11 @@ type op struct {
 func maxStarts() int { return 2 * stdruntime.NumCPU() }
 
 // occupy marks a slot as busy. Lock held.
-func (p *Peer) occupy(k SlotKey, epoch uint64, cancel context.CancelFunc) {
-	o := p.busy[k]
+func (c *core) occupy(k SlotKey, epoch uint64, cancel context.CancelFunc) {
+	o := c.busy[k]
 	if o == nil {
 		o = &op{}
-		p.busy[k] = o
+		c.busy[k] = o
 	}
 	o.n++
 	if cancel != nil {
@@ -56,13 +56,13 @@ func (p *Peer) release(ctx context.Context, k SlotKey) {
 }
 
 // cancelStale ends starts that nobody wants any more. Lock held.
-func (p *Peer) cancelStale() {
-	for k, o := range p.busy {
+func (c *core) cancelStale() {
+	for k, o := range c.busy {
 		if o.cancel == nil {
 			continue
 		}
-		a, j := p.index.slot(k), p.index.jobs[k.Job]
-		if j == nil || j.Life() != k.Life || !j.Wants(k.Slot) || a == nil || a.Owner() != p.id || a.Epoch() != o.epoch || !a.State.Live() {
+		a, j := c.index.slot(k), c.index.jobs[k.Job]
+		if j == nil || j.Life() != k.Life || !j.Wants(k.Slot) || a == nil || a.Owner() != c.id || a.Epoch() != o.epoch || !a.State.Live() {
 			o.cancel()
 		}
 	}
@@ -146,18 +146,18 @@ func starting(a *Assignment, s Start) {
 }
 
 // spec is what the driver is told to run. Lock held.
-func (p *Peer) spec(j *JobRecord, a *Assignment) runtime.Spec {
+func (c *core) spec(j *JobRecord, a *Assignment) runtime.Spec {
 	env := maps.Clone(j.Spec.Env)
 	for k, v := range map[string]string{
 		"ORCH_JOB": a.Key.Job, "ORCH_TASK": a.Key.String(), "ORCH_INDEX": strconv.Itoa(a.Key.Slot),
-		"ORCH_LIFE": strconv.FormatInt(a.Key.Life, 10), "ORCH_EPOCH": strconv.FormatUint(a.Epoch(), 10), "ORCH_NODE": string(p.id),
+		"ORCH_LIFE": strconv.FormatInt(a.Key.Life, 10), "ORCH_EPOCH": strconv.FormatUint(a.Epoch(), 10), "ORCH_NODE": string(c.id),
 	} {
 		env[k] = v
 	}
 	return runtime.Spec{
 		Labels: runtime.Labels{
-			Cluster: p.cfg.Secret.ClusterID(), Job: a.Key.Job, Life: a.Key.Life, Slot: a.Key.Slot, Epoch: a.Epoch(),
-			Node: p.id, Boot: p.boot, TemplateHash: a.Hash, Lock: p.cfg.Dir.LockPath(),
+			Cluster: c.cluster, Job: a.Key.Job, Life: a.Key.Life, Slot: a.Key.Slot, Epoch: a.Epoch(),
+			Node: c.id, Boot: c.boot, TemplateHash: a.Hash, Lock: c.lock,
 			Resources: j.Spec.Resources, Ports: j.Spec.Ports, StopTimeout: j.Spec.StopTimeout,
 		},
 		Image: j.Spec.Image, Pull: j.Spec.Pull, Command: j.Spec.Command, Env: env, Limits: j.Spec.Limits,
@@ -203,18 +203,18 @@ func (p *Peer) report(r Report) {
 }
 
 // reportLocked is report with the lock held; the caller puts the outbox.
-func (p *Peer) reportLocked(r Report, now time.Time) {
-	p.updateLocked(r.Key, r.Epoch, func(a *Assignment) {
+func (c *core) reportLocked(r Report, now time.Time) {
+	c.updateLocked(r.Key, r.Epoch, now, func(a *Assignment) {
 		ran := !a.StartedAt.IsZero() && now.Sub(a.StartedAt) >= steady
 		inPlace := r.State == api.Running && a.State == api.Starting && a.Restarts > 0 // what ended it before is still of interest
 		if r.Reason != "" || a.State != r.State && !inPlace || a.Reason == runtime.Paused {
 			a.Reason = r.Reason
 		}
 		a.State = r.State
-		if c := r.Container; c != nil {
-			a.ContainerID, a.PID, a.StartedAt, a.FinishedAt = c.ID, c.PID, c.StartedAt, c.FinishedAt
-			if c.State == runtime.Exited {
-				code := c.ExitCode
+		if h := r.Container; h != nil {
+			a.ContainerID, a.PID, a.StartedAt, a.FinishedAt = h.ID, h.PID, h.StartedAt, h.FinishedAt
+			if h.State == runtime.Exited {
+				code := h.ExitCode
 				a.ExitCode = &code
 			}
 		}
@@ -228,12 +228,14 @@ func (p *Peer) reportLocked(r Report, now time.Time) {
 			a.FinishedAt = now
 		}
 		if r.Failed {
-			p.countFailure(r.Key)
+			if c.hooks.failed != nil {
+				c.hooks.failed(r.Key)
+			}
 			if ran {
 				a.Failures = 0
 			}
 			a.Failures++
-			p.blame(a, now)
+			c.blame(a, now)
 		}
 		if r.State == api.Complete {
 			a.RanEpoch, a.Stamp.Major = a.Epoch(), bidding.MaxEpoch
@@ -251,39 +253,39 @@ func (p *Peer) countFailure(k SlotKey) {
 // blame remembers that a job's task failed here, and keeps this node out of the
 // job's auctions for a while: a node where all fails at once always looks emptiest.
 // It sits out longer than the slot itself waits, so that others come first. Lock held.
-func (p *Peer) blame(a *Assignment, now time.Time) {
-	f := p.failures[a.Key.Job]
+func (c *core) blame(a *Assignment, now time.Time) {
+	f := c.failures[a.Key.Job]
 	if f == nil || f.hash != a.Hash || now.Sub(f.at) > steady {
 		f = &fault{hash: a.Hash}
-		p.failures[a.Key.Job] = f
+		c.failures[a.Key.Job] = f
 	}
 	f.count++
 	f.at, f.until, f.what = now, now.Add(2*bidding.Backoff(f.count, 1)), a.Key.String()
 }
 
 // adoptLocked writes a container's label as the record of its slot. Lock held.
-func (p *Peer) adoptLocked(ad Adopt, now time.Time) {
+func (c *core) adoptLocked(ad Adopt, now time.Time) {
 	l := ad.Held.Labels
 	a := &Assignment{
 		State: api.Running, Hash: l.TemplateHash, Reason: "found running", ContainerID: ad.Held.ID, PID: ad.Held.PID,
 		AcceptedAt: ad.Held.StartedAt, StartedAt: ad.Held.StartedAt, Key: ad.Held.Key(),
 	}
-	a.Stamp.Major, a.Stamp.Mid, a.Stamp.Writer = l.Epoch, string(p.id), string(p.id)+"."+l.Boot
-	p.log.WithField("task", l.Task()).Info("adopted by its label")
-	p.write(a, now)
+	a.Stamp.Major, a.Stamp.Mid, a.Stamp.Writer = l.Epoch, string(c.id), string(c.id)+"."+l.Boot
+	c.log.WithField("task", l.Task()).Info("adopted by its label")
+	c.write(a, now)
 }
 
 // update changes this node's own record of an attempt, if it still is that, and
 // writes it with the next n.
 func (p *Peer) update(k SlotKey, epoch uint64, change func(*Assignment)) {
 	p.mu.Lock()
-	p.updateLocked(k, epoch, change)
+	p.updateLocked(k, epoch, time.Now(), change)
 	p.unlockAndPut()
 }
 
-func (p *Peer) updateLocked(k SlotKey, epoch uint64, change func(*Assignment)) {
-	old := p.index.slot(k)
-	if old == nil || old.Owner() != p.id || old.Epoch() != epoch || old.State.Final() {
+func (c *core) updateLocked(k SlotKey, epoch uint64, now time.Time, change func(*Assignment)) {
+	old := c.index.slot(k)
+	if old == nil || old.Owner() != c.id || old.Epoch() != epoch || old.State.Final() {
 		return // another attempt by now, or ended: final states are final
 	}
 	a := *old
@@ -291,17 +293,17 @@ func (p *Peer) updateLocked(k SlotKey, epoch uint64, change func(*Assignment)) {
 		return
 	}
 	a.Stamp.Minor = old.Stamp.Minor + 1
-	a.Stamp.Writer = p.writer()
-	p.write(&a, time.Now())
+	a.Stamp.Writer = c.writer()
+	c.write(&a, now)
 }
 
 // write takes a record of this node into the index and the outbox. Lock held.
-func (p *Peer) write(a *Assignment, now time.Time) {
+func (c *core) write(a *Assignment, now time.Time) {
 	r, err := a.record(now)
 	if err != nil {
-		p.log.WithError(err).Error("a record cannot be written")
+		c.log.WithError(err).Error("a record cannot be written")
 		return
 	}
-	p.note(r, now)
-	p.outbox = append(p.outbox, r)
+	c.note(r, now)
+	c.outbox = append(c.outbox, r)
 }

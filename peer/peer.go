@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -75,14 +73,9 @@ type Config struct {
 	Dial      gossip.DialFunc
 }
 
-// Peer is one node. Use: New, Open, Run.
+// Peer is one node: its core, and all that connects it with the world. Use: New,
+// Open, Run.
 type Peer struct {
-	cfg     Config
-	id      api.NodeID
-	boot    string
-	log     logrus.FieldLogger
-	drivers map[string]runtime.Driver
-
 	host       host.Host
 	replica    *gossip.Replica
 	membership *gossip.Membership
@@ -92,12 +85,11 @@ type Peer struct {
 	events     *eventLog
 	revisions  *revisions
 
-	turns   atomic.Uint64 // looks taken
-	wake    chan struct{} // the loop should look
-	relist  chan struct{} // containers may have changed
-	recheck chan struct{} // a driver may have changed
-	left    chan struct{} // nothing holds this node in the cluster any more
-	started time.Time
+	turns   atomic.Uint64   // looks taken
+	wake    chan struct{}   // the loop should look
+	relist  chan struct{}   // containers may have changed
+	recheck chan struct{}   // a driver may have changed
+	left    chan struct{}   // nothing holds this node in the cluster any more
 	ops     sync.WaitGroup  // goroutines of the loop's actions
 	asked   sync.WaitGroup  // answers to other nodes
 	ctx     context.Context // ends when the node begins to stop
@@ -110,37 +102,15 @@ type Peer struct {
 	listNext   time.Time     // the next one begins no earlier
 	accepting  sync.Mutex    // held from looking at the ledger until what was accepted is in the index
 
-	mu              sync.Mutex // guards all below
-	index           *index
-	ready           bool
-	leaving, forced bool // the node is to leave; without waiting
-	joined          bool // Join has succeeded
-	notReady        string
-	changed         map[SlotKey]time.Time // when the slot's record was last seen to change
-	memory          map[SlotKey]*Memory
-	past            history
-	moveAt          map[SlotKey]time.Time
-	unanswered      map[SlotKey]uint64 // highest epoch awarded without an answer
-	auctions        map[string]bool    // jobs with an auction under way
-	containers      []Held
-	listed          bool                    // containers have been listed since the start
-	unlisted        map[string]bool         // drivers whose last list failed; replaced, never changed
-	busy            map[SlotKey]*op         // what is being done to containers
-	queued          []func(context.Context) // for the loop to begin
-	heard           *bidding.Heard
-	lostDrivers     map[api.NodeID]map[string]time.Time // by node and driver: zero while it works, else since when it does not
-	failures        map[string]*fault                   // by job name
-	usable          map[string]string                   // driver → "" or why it cannot be used
-	byes            map[string]time.Time                // boots that said they would be back → until when they are waited for
-	seen            map[api.NodeID]bool                 // seen alive since this boot
-	offsets         map[api.NodeID]time.Duration        // of the others' clocks
-	freeSeen        map[api.NodeID]api.Resources        // as gossiped, to see it grow
-	broke           map[api.NodeID]time.Time            // when the connection to a node broke last
-	repairs         map[SlotKey]repair                  // slots that were lost with their nodes, and do not run yet
-	outbox          []gossip.Record                     // written to the index, not yet to the table
-	published       map[string]string                   // tags last handed to Serf
-	publishAt       time.Time
-	sights          // what was last told of it all
+	mu        sync.Mutex // guards all below, but what is set once before Run: cfg to hooks of the core
+	core                 // what this node knows and decides
+	past      history
+	queued    []func(context.Context)  // for the loop to begin
+	broke     map[api.NodeID]time.Time // when the connection to a node broke last
+	repairs   map[SlotKey]repair       // slots that were lost with their nodes, and do not run yet
+	published map[string]string        // tags last handed to Serf
+	publishAt time.Time
+	sights    // what was last told of it all
 }
 
 // fault is how tasks of a job failed here lately.
@@ -163,23 +133,16 @@ func New(cfg Config) (*Peer, error) {
 		return nil, errors.New("a node needs cpus and memory to offer: give --cpus and --memory")
 	}
 	p := &Peer{
-		cfg: cfg, id: cfg.Dir.ID, boot: newBoot(), log: cfg.Log.WithField("node", cfg.Name),
-		drivers: map[string]runtime.Driver{},
-		wake:    make(chan struct{}, 1), relist: make(chan struct{}, 1), recheck: make(chan struct{}, 1), left: make(chan struct{}, 1),
-		startSlots: make(chan struct{}, maxStarts()),
-		index:      newIndex(cfg.Log), notReady: "starting",
-		changed: map[SlotKey]time.Time{}, memory: map[SlotKey]*Memory{}, past: history{}, moveAt: map[SlotKey]time.Time{},
-		unanswered: map[SlotKey]uint64{}, auctions: map[string]bool{}, lostDrivers: map[api.NodeID]map[string]time.Time{}, heard: bidding.NewHeard(heardSlots), busy: map[SlotKey]*op{},
-		failures: map[string]*fault{}, usable: map[string]string{}, byes: map[string]time.Time{},
-		seen: map[api.NodeID]bool{}, offsets: map[api.NodeID]time.Duration{}, freeSeen: map[api.NodeID]api.Resources{},
+		wake: make(chan struct{}, 1), relist: make(chan struct{}, 1), recheck: make(chan struct{}, 1), left: make(chan struct{}, 1),
+		startSlots: make(chan struct{}, maxStarts()), core: newCore(cfg), past: history{},
+		broke: map[api.NodeID]time.Time{}, repairs: map[SlotKey]repair{},
 	}
+	p.id, p.boot, p.log = cfg.Dir.ID, newBoot(), cfg.Log.WithField("node", cfg.Name)
+	p.cluster, p.lock, p.around = cfg.Secret.ClusterID(), cfg.Dir.LockPath(), around{p}
+	p.hooks = hooks{noted: p.noted, failed: p.countFailure, retried: func(job string) { p.revisions.bump(job) }}
 	p.events, p.revisions, p.sights = newEventLog(p.boot), newRevisions(p.boot), newSights()
 	p.ctx, p.stop = context.WithCancel(context.Background())
-	for _, d := range cfg.Drivers {
-		p.drivers[d.Name()] = d
-	}
-	p.broke, p.repairs = map[api.NodeID]time.Time{}, map[SlotKey]repair{}
-	p.metrics = newMetrics(slices.Sorted(maps.Keys(p.drivers)))
+	p.metrics = newMetrics(p.driverNames())
 	return p, nil
 }
 
@@ -417,26 +380,38 @@ func (p *Peer) tableChanged(changed []gossip.Record, dropped []string) {
 	p.look()
 }
 
-// note takes one record into the index and remembers when. Lock held.
-func (p *Peer) note(r gossip.Record, now time.Time) {
-	k, err := parseSlotKey(r.Key)
-	prev := p.index.entry(r.Key)
-	if !p.index.apply(r) {
-		return
-	}
-	p.tellRecord(r.Key, prev, time.UnixMilli(r.Time), now)
-	if err == nil {
-		p.changed[k] = now
+// noted follows what becomes news in the index. Lock held.
+func (p *Peer) noted(key string, prev entry, r gossip.Record, now time.Time) {
+	p.tellRecord(key, prev, time.UnixMilli(r.Time), now)
+	if k, err := parseSlotKey(key); err == nil {
 		p.supersede(prev.slot, p.index.slot(k), now)
 		p.repaired(k, now)
 	}
 }
 
-func (p *Peer) changedAt(k SlotKey) time.Time {
-	if t, ok := p.changed[k]; ok {
+// around is a Peer as its core sees it.
+type around struct{ p *Peer }
+
+func (a around) Members() []gossip.Member                 { return a.p.membership.Members() }
+func (a around) Dead(id string) (bool, string, time.Time) { return a.p.membership.Dead(id) }
+func (a around) Get(key string) (gossip.Record, bool)     { return a.p.replica.Get(key) }
+func (a around) EverSynced() bool                         { return a.p.replica.EverSynced() }
+
+func (a around) Synced(id api.NodeID) bool {
+	pid, err := peerID(id)
+	return err == nil && a.p.replica.Synced(pid)
+}
+
+func (a around) Address() string {
+	address, _ := a.p.Addresses()
+	return address
+}
+
+func (c *core) changedAt(k SlotKey) time.Time {
+	if t, ok := c.changed[k]; ok {
 		return t
 	}
-	return p.started
+	return c.started
 }
 
 // jitter is for spreading retries.

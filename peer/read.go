@@ -58,7 +58,7 @@ func (p *Peer) Job(_ context.Context, name string) (api.Job, error) {
 }
 
 // job is a record as users see it. Lock held.
-func (p *Peer) job(j *JobRecord, nodes map[api.NodeID]*nodeView, now time.Time) api.Job {
+func (c *core) job(j *JobRecord, nodes map[api.NodeID]*nodeView, now time.Time) api.Job {
 	out := j.Spec.Spec() // but for these, it shares nothing with j
 	out.Command = slices.Clone(out.Command)
 	out.Env, out.Labels = maps.Clone(out.Env), maps.Clone(out.Labels)
@@ -66,15 +66,15 @@ func (p *Peer) job(j *JobRecord, nodes map[api.NodeID]*nodeView, now time.Time) 
 	out.Generation = j.Version()
 	out.ETag, out.Template = j.ETag, j.Hash
 	out.CreatedAt, out.UpdatedAt = time.UnixMilli(j.Life()).UTC(), j.UpdatedAt
-	w := p.world(nodes, now)
+	w := c.world(nodes, now)
 	if ranks := Ranks(j.Spec.Name, w.Nodes); len(ranks) > 0 {
 		out.Coordinator = ranks[0]
 	}
-	out.Status = p.status(w, j)
+	out.Status = c.status(w, j)
 	return out
 }
 
-func (p *Peer) status(w *World, j *JobRecord) *api.Status {
+func (c *core) status(w *World, j *JobRecord) *api.Status {
 	s := &api.Status{}
 	switch {
 	case j.Removed:
@@ -89,23 +89,23 @@ func (p *Peer) status(w *World, j *JobRecord) *api.Status {
 	for i := range j.Spec.Replicas {
 		k := j.Slot(i)
 		a := w.Slots(k)
-		switch c := w.Condition(j, k); {
-		case c == Done:
+		switch is := w.Condition(j, k); {
+		case is == Done:
 			done++
-		case c == Served && a.State == api.Running:
+		case is == Served && a.State == api.Running:
 			s.Running++
 			if a.Hash != j.Hash {
 				old++
 			}
-		case c == Served && a.waits():
+		case is == Served && a.waits():
 			s.Pending++
 			s.Reason = k.String() + ": " + a.Reason
-		case c == Unserved && a != nil && a.State == api.Failed:
+		case is == Unserved && a != nil && a.State == api.Failed:
 			s.Failed++
 			s.Reason = k.String() + " failed: " + a.Reason
 		default:
 			s.Pending++
-			if m := p.memory[k]; m != nil && m.Why != "" && s.Reason == "" {
+			if m := c.memory[k]; m != nil && m.Why != "" && s.Reason == "" {
 				s.Reason = k.String() + ": " + m.Why
 			}
 		}

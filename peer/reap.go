@@ -143,9 +143,9 @@ func (p *Peer) someoneLongDead() bool {
 // longDead says whether gossip itself, not the faster path, has had a node dead
 // or away for long enough. A node that it does not know was dead before this one
 // started. Lock held.
-func (p *Peer) longDead(id string, now time.Time) bool {
-	since := p.started
-	if m, ok := gossip.Newest(p.membership.Members())[id]; ok {
+func (c *core) longDead(id string, now time.Time) bool {
+	since := c.started
+	if m, ok := gossip.Newest(c.around.Members())[id]; ok {
 		if m.Status == gossip.MemberAlive {
 			return false
 		}

@@ -81,7 +81,7 @@ func (p *Peer) restartLocked(k SlotKey, epoch uint64) error {
 		return api.Errorf(api.NotRunning, "task %s has just started, or just ended", id)
 	}
 	start := Start{Key: k, Epoch: epoch, Restarts: a.Restarts + 1, Why: "asked to"}
-	p.updateLocked(k, epoch, func(a *Assignment) { starting(a, start) })
+	p.updateLocked(k, epoch, time.Now(), func(a *Assignment) { starting(a, start) })
 	p.queued = append(p.queued, p.beginRestart(*old, start))
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 // sights is what was last told in events and shown to readers, to tell the next
 // change. The lock of the node guards it.
 type sights struct {
-	nodes  map[api.NodeID]nodeSight
+	told   map[api.NodeID]nodeSight
 	shown  map[api.NodeID]figures
 	open   map[SlotKey]unserved // unserved slots
 	alarms map[string]alarm
@@ -60,14 +60,14 @@ func (p *Peer) tellRecord(key string, prev entry, at, now time.Time) {
 // tellNodes tells what became of nodes since the last look, and of what they
 // complain. What was there before this node was ready is no news. Lock held.
 func (p *Peer) tellNodes(nodes map[api.NodeID]*nodeView, now time.Time) {
-	first := p.sights.nodes == nil
+	first := p.sights.told == nil
 	sights, shown := make(map[api.NodeID]nodeSight, len(nodes)), make(map[api.NodeID]figures, len(nodes))
-	changed := len(nodes) != len(p.sights.nodes)
+	changed := len(nodes) != len(p.sights.told)
 	var out []api.Event
 	for id, v := range nodes {
 		next := p.nodeSight(v, nodes)
 		var prev *nodeSight
-		if s, known := p.sights.nodes[id]; known {
+		if s, known := p.sights.told[id]; known {
 			prev = &s
 		} else if first {
 			prev = p.firstSight(next)
@@ -82,7 +82,7 @@ func (p *Peer) tellNodes(nodes map[api.NodeID]*nodeView, now time.Time) {
 	slices.SortStableFunc(out, func(a, b api.Event) int { return a.Time.Compare(b.Time) })
 	alarms := p.lasting(now)
 	out = append(out, alarmEvents(p.sights.alarms, alarms, now)...)
-	p.sights.nodes, p.sights.shown, p.sights.alarms = sights, shown, alarms
+	p.sights.told, p.sights.shown, p.sights.alarms = sights, shown, alarms
 	if changed {
 		p.revisions.bump("")
 	}
@@ -234,7 +234,7 @@ func (p *Peer) openSlot(w *World, nodes map[api.NodeID]*nodeView, k SlotKey, m *
 	}
 	if a := o.rec; a != nil && !a.State.Final() && j != nil {
 		o.gone = w.node(a.Owner()).At(w.Now, time.Duration(j.Spec.FailoverAfter)) == Gone
-		o.flaps = p.sights.nodes[a.Owner()].flaps
+		o.flaps = p.sights.told[a.Owner()].flaps
 		if v := nodes[a.Owner()]; o.gone && v != nil {
 			o.why = "its node failed: " + v.why
 		}

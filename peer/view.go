@@ -54,11 +54,11 @@ func decodeResources(s string) api.Resources {
 }
 
 // state is what this node gossips of itself. Lock held.
-func (p *Peer) state() string {
-	switch m := p.index.members[p.id]; {
-	case !p.ready:
+func (c *core) state() string {
+	switch m := c.index.members[c.id]; {
+	case !c.ready:
 		return StateStarting
-	case p.leaving:
+	case c.leaving:
 		return StateLeaving
 	case m != nil && m.Draining:
 		return StateDraining
@@ -73,25 +73,25 @@ func (p *Peer) tags() map[string]string {
 	return p.tagsLocked()
 }
 
-func (p *Peer) tagsLocked() map[string]string {
+func (c *core) tagsLocked() map[string]string {
 	var drivers []string
-	for name := range p.drivers {
-		if p.usable[name] == "" {
+	for name := range c.drivers {
+		if c.usable[name] == "" {
 			drivers = append(drivers, name)
 		}
 	}
 	slices.Sort(drivers)
-	ledger, tasks := p.ledger()
+	ledger, tasks := c.ledger()
 	tags := map[string]string{
-		tagName: p.cfg.Name, tagVersion: p.cfg.Version.Version, tagState: p.state(),
-		tagDrivers: strings.Join(drivers, ","), tagAllow: strings.Join(p.cfg.Allow, ","), tagCapacity: encodeResources(p.cfg.Capacity),
-		tagFree: encodeResources(ledger.Free()), tagTasks: strconv.Itoa(tasks), tagZone: p.zone(),
+		tagName: c.cfg.Name, tagVersion: c.cfg.Version.Version, tagState: c.state(),
+		tagDrivers: strings.Join(drivers, ","), tagAllow: strings.Join(c.cfg.Allow, ","), tagCapacity: encodeResources(c.cfg.Capacity),
+		tagFree: encodeResources(ledger.Free()), tagTasks: strconv.Itoa(tasks), tagZone: c.zone(),
 	}
 	room := tagRoom
 	for _, v := range tags {
 		room -= len(v)
 	}
-	tags[tagFault] = shortened(p.faults(), min(room, maxFault))
+	tags[tagFault] = shortened(c.faults(), min(room, maxFault))
 	return tags
 }
 
@@ -158,19 +158,19 @@ func (v *nodeView) cordoned() bool { return v.member != nil && !v.member.Removed
 
 // nodes is this node's view of all nodes, itself included: live and dead members
 // by gossip, and members that it has not seen at all. Lock held.
-func (p *Peer) nodes(now time.Time) map[api.NodeID]*nodeView {
+func (c *core) nodes(now time.Time) map[api.NodeID]*nodeView {
 	out := map[api.NodeID]*nodeView{}
-	for id, m := range gossip.Newest(p.membership.Members()) {
-		v := p.nodeView(api.NodeID(id), m, now)
+	for id, m := range gossip.Newest(c.around.Members()) {
+		v := c.nodeView(api.NodeID(id), m, now)
 		out[v.ID] = v
 	}
-	for id, rec := range p.index.members {
+	for id, rec := range c.index.members {
 		v := out[id]
 		if v == nil {
 			if rec.Removed {
 				continue
 			}
-			v = &nodeView{NodeState: p.absent(), name: rec.Name, address: rec.Address, why: "not seen since this node started", since: p.started}
+			v = &nodeView{NodeState: c.absent(), name: rec.Name, address: rec.Address, why: "not seen since this node started", since: c.started}
 			v.ID = id
 			out[id] = v
 		}
@@ -183,11 +183,11 @@ func (p *Peer) nodes(now time.Time) map[api.NodeID]*nodeView {
 }
 
 // absent is the state of a node that was never seen since this one started.
-func (p *Peer) absent() NodeState {
-	return NodeState{AbsentSince: p.started, UnknownUntil: p.started.Add(bootGrace)}
+func (c *core) absent() NodeState {
+	return NodeState{AbsentSince: c.started, UnknownUntil: c.started.Add(bootGrace)}
 }
 
-func (p *Peer) nodeView(id api.NodeID, m gossip.Member, now time.Time) *nodeView {
+func (c *core) nodeView(id api.NodeID, m gossip.Member, now time.Time) *nodeView {
 	v := &nodeView{
 		NodeState: NodeState{ID: id, Alive: m.Status == gossip.MemberAlive, Left: m.Status == gossip.MemberLeft, State: m.Tags[tagState], AbsentSince: m.Since},
 		boot:      m.Boot, name: m.Tags[tagName], version: m.Tags[tagVersion], zone: m.Tags[tagZone], fault: m.Tags[tagFault],
@@ -201,43 +201,52 @@ func (p *Peer) nodeView(id api.NodeID, m gossip.Member, now time.Time) *nodeView
 		v.allow = strings.Split(a, ",")
 	}
 	v.tasks, _ = strconv.Atoi(m.Tags[tagTasks]) // display only
-	if id == p.id {
-		v.Alive, v.Left, v.State = true, false, p.state()
-		ledger, tasks := p.ledger()
+	if id == c.id {
+		v.Alive, v.Left, v.State = true, false, c.state()
+		ledger, tasks := c.ledger()
 		v.free, v.tasks = ledger.Free(), tasks
 		return v
 	}
 	if v.Alive {
-		if dead, why, since := p.membership.Dead(string(id)); dead {
+		if dead, why, since := c.around.Dead(string(id)); dead {
 			v.Alive, v.why, v.AbsentSince, v.since = false, why, since, since
 		}
 	} else if v.why == "" {
 		v.why = "no answer to gossip"
 	}
 	if v.Alive {
-		p.seen[id] = true
+		c.seen[id] = true
 		return v
 	}
 	v.State = ""
-	if !p.seen[id] && v.UnknownUntil.Before(p.started.Add(bootGrace)) && !v.Left {
-		v.UnknownUntil = p.started.Add(bootGrace)
+	if !c.seen[id] && v.UnknownUntil.Before(c.started.Add(bootGrace)) && !v.Left {
+		v.UnknownUntil = c.started.Add(bootGrace)
 	}
-	if t, ok := p.byes[m.Boot]; ok && now.Before(t) && t.After(v.UnknownUntil) {
+	if t, ok := c.byes[m.Boot]; ok && now.Before(t) && t.After(v.UnknownUntil) {
 		v.UnknownUntil, v.why = t, "restarting"
 	}
 	return v
 }
 
-// alivePeers lists the other nodes that are alive.
+// aliveMembers are the ids of the other nodes that are alive, in order.
+func (c *core) aliveMembers() []string {
+	var out []string
+	for id, m := range gossip.Newest(c.around.Members()) {
+		if api.NodeID(id) == c.id || m.Status != gossip.MemberAlive {
+			continue
+		}
+		if dead, _, _ := c.around.Dead(id); !dead {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// alivePeers is aliveMembers for libp2p.
 func (p *Peer) alivePeers() []peer.ID {
 	var out []peer.ID
-	for id, m := range gossip.Newest(p.membership.Members()) {
-		if api.NodeID(id) == p.id || m.Status != gossip.MemberAlive {
-			continue
-		}
-		if dead, _, _ := p.membership.Dead(id); dead {
-			continue
-		}
+	for _, id := range p.aliveMembers() {
 		if pid, err := peer.Decode(id); err == nil {
 			out = append(out, pid)
 		}
@@ -272,36 +281,36 @@ func (p *Peer) tableMembers() []gossip.Peer {
 // becomeReady decides whether this node may act. It may when it has compared its
 // table with somebody's, or has waited for somebody for the settle time in vain,
 // or is the first node there is. Lock held.
-func (p *Peer) becomeReady(now time.Time) {
-	if p.ready || !p.listed {
+func (c *core) becomeReady(now time.Time) {
+	if c.ready || !c.listed {
 		return
 	}
-	if rival := p.rival(); rival != "" {
-		p.notReady = rival
+	if rival := c.rival(); rival != "" {
+		c.notReady = rival
 		return
 	}
-	known := len(p.index.members) > 0
+	known := len(c.index.members) > 0
 	switch {
-	case p.cfg.Probation && !p.joined:
-		p.notReady = "it is not yet certain that the others can reach this node"
+	case c.cfg.Probation && !c.joined:
+		c.notReady = "it is not yet certain that the others can reach this node"
 		return
-	case p.cfg.Fresh || p.replica.EverSynced():
+	case c.cfg.Fresh || c.around.EverSynced():
 	case !known:
-		p.notReady = "has not reached anybody of the cluster it joins"
+		c.notReady = "has not reached anybody of the cluster it joins"
 		return
-	case len(p.alivePeers()) > 0:
-		p.notReady = "has not yet compared its table with another node's"
+	case len(c.aliveMembers()) > 0:
+		c.notReady = "has not yet compared its table with another node's"
 		return
-	case now.Sub(p.started) < p.settleTime():
-		p.notReady = "waiting for other nodes to be seen"
+	case now.Sub(c.started) < c.settleTime():
+		c.notReady = "waiting for other nodes to be seen"
 		return
 	}
-	p.ready, p.notReady = true, ""
-	p.log.WithField("after", now.Sub(p.started).Round(time.Millisecond)).Info("ready")
+	c.ready, c.notReady = true, ""
+	c.log.WithField("after", now.Sub(c.started).Round(time.Millisecond)).Info("ready")
 }
 
-func (p *Peer) settleTime() time.Duration {
-	if p.cfg.Profile == gossip.ProfileFast {
+func (c *core) settleTime() time.Duration {
+	if c.cfg.Profile == gossip.ProfileFast {
 		return 3 * time.Second
 	}
 	return 10 * time.Second
@@ -309,11 +318,11 @@ func (p *Peer) settleTime() time.Duration {
 
 // rival says so when another agent with this node's key is alive: a copied data
 // directory. An earlier boot at our own address is ourselves, not yet forgotten.
-func (p *Peer) rival() string {
-	for _, m := range p.membership.Members() {
+func (c *core) rival() string {
+	for _, m := range c.around.Members() {
 		at := fmt.Sprintf("%s:%d", m.Addr, m.GossipPort)
-		own, _ := p.Addresses()
-		if m.ID == string(p.id) && m.Boot != p.boot && m.Status == gossip.MemberAlive && at != own && m.Started <= p.started.UnixMilli() {
+		own := c.around.Address()
+		if m.ID == string(c.id) && m.Boot != c.boot && m.Status == gossip.MemberAlive && at != own && m.Started <= c.started.UnixMilli() {
 			return "another agent runs with this node's key at " + at + ": stop it, or remove the copied data directory and join anew"
 		}
 	}
@@ -322,10 +331,10 @@ func (p *Peer) rival() string {
 
 // enroll writes this node's member record, if the table has another or none, and
 // returns what to put. Lock held.
-func (p *Peer) enroll(now time.Time) (gossip.Record, bool) {
-	address, _ := p.Addresses()
-	m := &MemberRecord{ID: p.id, Name: p.cfg.Name, Address: address, Labels: p.labels(nil), OS: p.cfg.OS, Arch: p.cfg.Arch}
-	old := p.index.members[p.id]
+func (c *core) enroll(now time.Time) (gossip.Record, bool) {
+	address := c.around.Address()
+	m := &MemberRecord{ID: c.id, Name: c.cfg.Name, Address: address, Labels: c.labels(nil), OS: c.cfg.OS, Arch: c.cfg.Arch}
+	old := c.index.members[c.id]
 	switch {
 	case old == nil || old.Removed:
 		m.Stamp.Major = uint64(now.UnixMilli())
@@ -333,29 +342,29 @@ func (p *Peer) enroll(now time.Time) (gossip.Record, bool) {
 			m.Stamp.Major = old.Stamp.Major + 1
 		}
 		m.Stamp.Minor = 1
-	case p.keepAmended(m, old).same(old):
+	case c.keepAmended(m, old).same(old):
 		return gossip.Record{}, false
 	default:
 		m.Stamp.Major, m.Stamp.Minor = old.Stamp.Major, old.Stamp.Minor+1
 	}
-	m.Stamp.Writer = p.writer()
+	m.Stamp.Writer = c.writer()
 	r, err := m.record(now)
 	if err != nil {
-		p.log.WithError(err).Error("this node cannot be enrolled")
+		c.log.WithError(err).Error("this node cannot be enrolled")
 		return gossip.Record{}, false
 	}
-	p.index.apply(r)
+	c.index.apply(r)
 	return r, true
 }
 
 // keepAmended carries over what only amend changes.
-func (p *Peer) keepAmended(m, old *MemberRecord) *MemberRecord {
-	m.Draining, m.Cordoned, m.Given, m.Labels = old.Draining, old.Cordoned, old.Given, p.labels(old.Given)
+func (c *core) keepAmended(m, old *MemberRecord) *MemberRecord {
+	m.Draining, m.Cordoned, m.Given, m.Labels = old.Draining, old.Cordoned, old.Given, c.labels(old.Given)
 	return m
 }
 
 // writer names this boot in stamps.
-func (p *Peer) writer() string { return string(p.id) + "." + p.boot }
+func (c *core) writer() string { return string(c.id) + "." + c.boot }
 
 // candidates are the nodes as a shortlist sees them. Lock held.
 func candidates(nodes map[api.NodeID]*nodeView) []bidding.Candidate {

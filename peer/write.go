@@ -20,11 +20,11 @@ func (p *Peer) Ready(context.Context) error {
 	return p.readyLocked()
 }
 
-func (p *Peer) readyLocked() error {
-	if p.ready {
+func (c *core) readyLocked() error {
+	if c.ready {
 		return nil
 	}
-	e := api.Errorf(api.NotReady, "node %s is not ready: %s", p.cfg.Name, p.notReady)
+	e := api.Errorf(api.NotReady, "node %s is not ready: %s", c.cfg.Name, c.notReady)
 	e.RetryAfter = time.Second
 	return e
 }
@@ -45,20 +45,20 @@ func (p *Peer) Submit(ctx context.Context, spec api.Job, o api.WriteOptions) (ap
 }
 
 // creation is the change that makes a job.
-func (p *Peer) creation(spec api.Job, o api.WriteOptions) change {
-	c := newChange("submit", spec.Name, o, spec)
-	c.next = func(old *JobRecord, now time.Time) (*JobRecord, error) {
+func (c *core) creation(spec api.Job, o api.WriteOptions) change {
+	ch := newChange("submit", spec.Name, o, spec)
+	ch.next = func(old *JobRecord, now time.Time) (*JobRecord, error) {
 		if old != nil && !old.Removed {
-			return nil, p.nameTaken(old, now)
+			return nil, c.nameTaken(old, now)
 		}
-		return p.newLife(spec, old, now)
+		return c.newLife(spec, old, now)
 	}
-	return c
+	return ch
 }
 
 // nameTaken refuses to create what is there. Lock held.
-func (p *Peer) nameTaken(old *JobRecord, now time.Time) error {
-	job := p.job(old, p.nodes(now), now)
+func (c *core) nameTaken(old *JobRecord, now time.Time) error {
+	job := c.job(old, c.nodes(now), now)
 	return &api.Error{
 		Code: api.JobExists, Detail: fmt.Sprintf("the name %s is taken (generation %d)", old.Spec.Name, old.Version()), Current: &job, Hint: takenHint(old.Spec.Name),
 	}
@@ -77,26 +77,26 @@ func (p *Peer) Put(ctx context.Context, spec api.Job, o api.WriteOptions) (api.W
 }
 
 // replacement is the change that makes a job what spec says.
-func (p *Peer) replacement(spec api.Job, o api.WriteOptions) change {
-	c := newChange("put", spec.Name, o, spec)
-	c.next = func(old *JobRecord, now time.Time) (*JobRecord, error) { return p.replaced(spec, old, now) }
-	return c
+func (c *core) replacement(spec api.Job, o api.WriteOptions) change {
+	ch := newChange("put", spec.Name, o, spec)
+	ch.next = func(old *JobRecord, now time.Time) (*JobRecord, error) { return c.replaced(spec, old, now) }
+	return ch
 }
 
 // replaced is the version of a job with another specification; nil if it has that
 // already. A batch job never changes: its tasks may have run to their end, so another
 // specification is another life. Lock held.
-func (p *Peer) replaced(spec api.Job, old *JobRecord, now time.Time) (*JobRecord, error) {
+func (c *core) replaced(spec api.Job, old *JobRecord, now time.Time) (*JobRecord, error) {
 	if old == nil || old.Removed {
-		return p.newLife(spec, old, now)
+		return c.newLife(spec, old, now)
 	}
 	if len(spec.Differs(old.Spec)) == 0 {
 		return nil, nil
 	}
-	next := p.nextOf(old, now)
+	next := c.nextOf(old, now)
 	if spec.Type == api.BatchJob || old.Spec.Type == api.BatchJob {
 		var err error
-		if next, err = p.newLife(spec, old, now); err != nil {
+		if next, err = c.newLife(spec, old, now); err != nil {
 			return nil, err
 		}
 	}
