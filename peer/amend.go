@@ -136,7 +136,9 @@ func (p *Peer) amend(ctx context.Context, change func(*MemberRecord) error) (*Me
 }
 
 func (p *Peer) tryAmend(ctx context.Context, change func(*MemberRecord) error) (*MemberRecord, error) {
+	p.mu.Lock()
 	next, changed, err := p.amended(change)
+	p.mu.Unlock()
 	if err != nil || !changed {
 		p.look()
 		return next, err
@@ -153,15 +155,14 @@ func (p *Peer) tryAmend(ctx context.Context, change func(*MemberRecord) error) (
 }
 
 // amended is this node's member record as change makes it, and whether that is another.
-func (p *Peer) amended(change func(*MemberRecord) error) (next *MemberRecord, changed bool, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err := p.readyLocked(); err != nil {
+// Lock held.
+func (c *core) amended(change func(*MemberRecord) error) (next *MemberRecord, changed bool, err error) {
+	if err := c.readyLocked(); err != nil {
 		return nil, false, err
 	}
-	old := p.index.members[p.id]
+	old := c.index.members[c.id]
 	if old == nil || old.Removed {
-		return nil, false, api.Errorf(api.NotReady, "node %s is no member at the moment", p.cfg.Name)
+		return nil, false, api.Errorf(api.NotReady, "node %s is no member at the moment", c.cfg.Name)
 	}
 	m := *old
 	if err := change(&m); err != nil {
@@ -170,6 +171,6 @@ func (p *Peer) amended(change func(*MemberRecord) error) (next *MemberRecord, ch
 	if m.same(old) {
 		return old, false, nil
 	}
-	m.Stamp.Minor, m.Stamp.Writer = old.Stamp.Minor+1, p.writer()
+	m.Stamp.Minor, m.Stamp.Writer = old.Stamp.Minor+1, c.writer()
 	return &m, true, nil
 }

@@ -115,14 +115,9 @@ func (p *Peer) bid(_ context.Context, _ api.NodeID, call bidding.Call) bidding.B
 // award decides an award, writes what it accepts to disk, and answers with this
 // node's current records, which are the truth whatever came of the award.
 func (p *Peer) award(ctx context.Context, from api.NodeID, aw bidding.Award) bidding.Answer {
-	ans := bidding.Answer{Wire: bidding.WireMax}
 	jobRec, refusal := p.mergeAward(from, aw)
-	refusals := make([]*api.Refusal, len(aw.Slots))
-	if refusal != nil {
-		for i := range refusals {
-			refusals[i] = refusal
-		}
-	} else {
+	refusals := refuseAll(aw, refusal)
+	if refusal == nil {
 		p.accepting.Lock()
 		p.mu.Lock()
 		recs := p.accept(from, aw, jobRec, refusals, time.Now())
@@ -131,13 +126,19 @@ func (p *Peer) award(ctx context.Context, from api.NodeID, aw bidding.Award) bid
 		p.storeAccepted(ctx, recs)
 	}
 	p.metrics.awarded(refusals)
-	if r, ok := p.replica.Get(jobRec.Key); ok {
+	return p.answer(aw, jobRec, refusals)
+}
+
+// answer is what this node's records say of what was awarded.
+func (c *core) answer(aw bidding.Award, jobRec gossip.Record, refusals []*api.Refusal) bidding.Answer {
+	ans := bidding.Answer{Wire: bidding.WireMax}
+	if r, ok := c.around.Get(jobRec.Key); ok {
 		ans.Job = encodeRecord(r)
 	}
 	for i, s := range aw.Slots {
 		as := bidding.AnswerSlot{Slot: s.Slot, Refusal: refusals[i]}
 		if k, ok := awardKey(jobRec, s.Slot); ok {
-			if r, ok := p.replica.Get(slotRecordKey(k)); ok {
+			if r, ok := c.around.Get(slotRecordKey(k)); ok {
 				as.Record = encodeRecord(r)
 			}
 		}
@@ -184,44 +185,67 @@ func awardKey(job gossip.Record, slot int) (SlotKey, bool) {
 	return SlotKey{Job: job.Key[2:], Life: int64(job.Stamp.Major), Slot: slot}, true
 }
 
+// refuseAll is the same answer for every slot of an award.
+func refuseAll(aw bidding.Award, why *api.Refusal) []*api.Refusal {
+	out := make([]*api.Refusal, len(aw.Slots))
+	for i := range out {
+		out[i] = why
+	}
+	return out
+}
+
 // mergeAward takes the records of an award into the table, before anything is
 // decided. Only a node that this one has synced with may hand it records.
 func (p *Peer) mergeAward(from api.NodeID, aw bidding.Award) (gossip.Record, *api.Refusal) {
-	bad := func(err error) (gossip.Record, *api.Refusal) {
-		return gossip.Record{}, &api.Refusal{Code: "malformed", Retry: "never", Reason: err.Error()}
+	recs, refusal := awardRecords(aw)
+	if len(recs) == 0 {
+		return gossip.Record{}, refusal
 	}
+	if refusal != nil || from == p.id {
+		return recs[0], refusal
+	}
+	pid, err := peerID(from)
+	if err != nil {
+		return recs[0], malformed(err)
+	}
+	if !p.replica.ReceiveLazy(pid, recs...) {
+		return recs[0], notSynced()
+	}
+	p.catchUp(recs)
+	return recs[0], nil
+}
+
+func malformed(err error) *api.Refusal {
+	return &api.Refusal{Code: "malformed", Retry: "never", Reason: err.Error()}
+}
+
+func notSynced() *api.Refusal {
+	return &api.Refusal{Code: "not_synced", Retry: "after", After: api.Duration(time.Second), Reason: "has not yet compared tables with the auctioneer"}
+}
+
+// awardRecords are the records that an award has, that of the job first.
+func awardRecords(aw bidding.Award) ([]gossip.Record, *api.Refusal) {
 	job, err := decodeRecord(aw.Job)
 	if err != nil {
-		return bad(err)
-	}
-	if j, err := decodeJob(job); err != nil {
-		return bad(err)
-	} else if j.Removed {
-		return job, &api.Refusal{Code: "not_wanted", Retry: "never", Reason: "the job was removed"}
+		return nil, malformed(err)
 	}
 	recs := []gossip.Record{job}
+	if j, err := decodeJob(job); err != nil {
+		return nil, malformed(err)
+	} else if j.Removed {
+		return recs, &api.Refusal{Code: "not_wanted", Retry: "never", Reason: "the job was removed"}
+	}
 	for _, s := range aw.Slots {
 		if len(s.Record) == 0 {
 			continue
 		}
 		r, err := decodeRecord(s.Record)
 		if err != nil {
-			return bad(err)
+			return nil, malformed(err)
 		}
 		recs = append(recs, r)
 	}
-	if from == p.id {
-		return job, nil
-	}
-	pid, err := peerID(from)
-	if err != nil {
-		return bad(err)
-	}
-	if !p.replica.ReceiveLazy(pid, recs...) {
-		return job, &api.Refusal{Code: "not_synced", Retry: "after", After: api.Duration(time.Second), Reason: "has not yet compared tables with the auctioneer"}
-	}
-	p.catchUp(recs)
-	return job, nil
+	return recs, nil
 }
 
 // accept decides each slot of an award against the ledger and takes what it

@@ -228,14 +228,19 @@ func (p *Peer) written(r gossip.Record, disks, wanted int) (api.Written, error) 
 func (p *Peer) disksWanted() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.safeOn(time.Now())
+}
+
+// safeOn is disksWanted with the lock held.
+func (c *core) safeOn(now time.Time) int {
 	n := 0
-	for _, m := range p.index.members {
+	for _, m := range c.index.members {
 		if !m.Removed {
 			n++
 		}
 	}
-	for id, v := range p.nodes(time.Now()) {
-		if p.index.members[id] == nil && v.Coordinates() {
+	for id, v := range c.nodes(now) {
+		if c.index.members[id] == nil && v.Coordinates() {
 			n++
 		}
 	}

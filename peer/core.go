@@ -40,6 +40,7 @@ type core struct {
 	started time.Time
 	around  Surroundings
 	random  func() float64 // in [0,1), spreads retries
+	newID   func() string  // of an auction; never the same twice
 	width   int            // attempts started at once
 	hooks   hooks
 
@@ -77,7 +78,7 @@ type hooks struct {
 
 func newCore(cfg Config) core {
 	c := core{
-		cfg: cfg, drivers: map[string]runtime.Driver{}, log: cfg.Log, random: rand.Float64, width: maxStarts(),
+		cfg: cfg, drivers: map[string]runtime.Driver{}, log: cfg.Log, random: rand.Float64, newID: newBoot, width: maxStarts(),
 		index: newIndex(cfg.Log), notReady: "starting",
 		changed: map[SlotKey]time.Time{}, memory: map[SlotKey]*Memory{}, moveAt: map[SlotKey]time.Time{},
 		unanswered: map[SlotKey]uint64{}, auctions: map[string]bool{}, busy: map[SlotKey]*op{},
@@ -125,6 +126,19 @@ func (c *core) note(r gossip.Record, now time.Time) {
 	if c.hooks.noted != nil {
 		c.hooks.noted(r.Key, prev, r, now)
 	}
+}
+
+// forget drops what has left the table, unless it came back meanwhile.
+func (c *core) forget(key string) (prev entry, gone bool) {
+	if _, still := c.around.Get(key); still {
+		return entry{}, false
+	}
+	prev = c.index.entry(key)
+	c.index.drop(key)
+	if k, err := parseSlotKey(key); err == nil {
+		delete(c.changed, k)
+	}
+	return prev, true
 }
 
 // takeOutbox hands over what is to be put in the table.

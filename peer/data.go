@@ -289,12 +289,17 @@ func (p *Peer) onIt(job string, life int64) bool {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	j := p.index.jobs[job]
-	if !p.ready || j == nil || j.Life() != life {
+	return p.caresFor(job, life, now)
+}
+
+// caresFor is onIt with the lock held.
+func (c *core) caresFor(job string, life int64, now time.Time) bool {
+	j := c.index.jobs[job]
+	if !c.ready || j == nil || j.Life() != life {
 		return false
 	}
-	ranks := Ranks(job, p.world(p.nodes(now), now).Nodes)
-	return len(ranks) > 0 && ranks[0] == p.id || p.auctions[job]
+	ranks := Ranks(job, c.world(c.nodes(now), now).Nodes)
+	return len(ranks) > 0 && ranks[0] == c.id || c.auctions[job]
 }
 
 // pendingOf says what this node, as coordinator, knows of unserved slots.
@@ -313,17 +318,10 @@ func (p *Peer) pendingOf(job string, life int64) map[int]pending {
 // beginAsk asks the nodes that rank higher whether they are on it; if none is,
 // this node takes over. Lock held.
 func (p *Peer) beginAsk(a Ask, now time.Time) func(context.Context) {
-	var keys []SlotKey
-	for _, i := range a.Slots {
-		k := SlotKey{Job: a.Job, Life: a.Life, Slot: i}
-		if m := p.memory[k]; m != nil {
-			m.AskAt = now.Add(min(patienceMin<<min(m.Asked, 10), askMax))
-			keys = append(keys, k)
-		}
-	}
+	keys := p.asking(a, now)
 	return func(ctx context.Context) {
 		on := false
-		for _, id := range a.Higher[:min(3, len(a.Higher))] {
+		for _, id := range a.Higher[:min(askedRanks, len(a.Higher))] {
 			err := p.askNode(ctx, id, question{Op: "on", Job: a.Job, Life: a.Life}, func(ans answer) error {
 				on = on || ans.On
 				return nil
@@ -334,14 +332,34 @@ func (p *Peer) beginAsk(a Ask, now time.Time) func(context.Context) {
 		}
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		for _, k := range keys {
-			if m := p.memory[k]; m != nil {
-				m.Asked++
-				m.TakeOver = !on
-			}
-		}
+		p.heardOf(keys, on)
 		if !on {
 			p.log.WithField("job", a.Job).Info("its coordinator is silent, taking over")
+		}
+	}
+}
+
+// askedRanks is how many of the higher ranks are asked.
+const askedRanks = 3
+
+// asking remembers that the higher ranks are being asked, and about which slots.
+func (c *core) asking(a Ask, now time.Time) (keys []SlotKey) {
+	for _, i := range a.Slots {
+		k := SlotKey{Job: a.Job, Life: a.Life, Slot: i}
+		if m := c.memory[k]; m != nil {
+			m.AskAt = now.Add(min(patienceMin<<min(m.Asked, 10), askMax))
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// heardOf takes in whether one of the higher ranks is on it.
+func (c *core) heardOf(keys []SlotKey, on bool) {
+	for _, k := range keys {
+		if m := c.memory[k]; m != nil {
+			m.Asked++
+			m.TakeOver = !on
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/exitae337/orchestergo/gossip"
 	"github.com/exitae337/orchestergo/runtime"
 )
 
@@ -56,10 +57,7 @@ func (p *Peer) depart() {
 	old := p.index.members[p.id]
 	p.mu.Unlock()
 	if old != nil && !old.Removed {
-		next := *old
-		next.Removed = true
-		next.Stamp.Mid, next.Stamp.Minor, next.Stamp.Writer = removedMid, old.Stamp.Minor+1, p.writer()
-		r, err := next.record(time.Now())
+		r, err := p.removal(old, time.Now())
 		if err == nil {
 			_, err = p.replica.Replicate(ctx, p.disksWanted(), r)
 		}
@@ -70,6 +68,14 @@ func (p *Peer) depart() {
 	if err := p.membership.Leave(ctx); err != nil {
 		p.log.WithError(err).Warn("the others may not have heard that this node left")
 	}
+}
+
+// removal is the record by which a member is none any more.
+func (c *core) removal(old *MemberRecord, now time.Time) (gossip.Record, error) {
+	next := *old
+	next.Removed = true
+	next.Stamp.Mid, next.Stamp.Minor, next.Stamp.Writer = removedMid, old.Stamp.Minor+1, c.writer()
+	return next.record(now)
 }
 
 // stopAll ends and forgets every container of this node, each with its own grace.

@@ -74,7 +74,7 @@ func (c *core) lot(a Auction, now time.Time) (bidding.Lot, bool) {
 // far; j need not be stored. Lock held.
 func (c *core) emptyLot(j *JobRecord, a Auction, nodes map[api.NodeID]*nodeView) bidding.Lot {
 	call := bidding.Call{
-		Wire: bidding.WireMax, Auction: newBoot(), Job: j.Spec, Life: a.Life, TemplateHash: j.Hash, Slots: a.Slots,
+		Wire: bidding.WireMax, Auction: c.newID(), Job: j.Spec, Life: a.Life, TemplateHash: j.Hash, Slots: a.Slots,
 		Siblings: map[api.NodeID]int{}, Zones: map[string]int{},
 	}
 	for i := range j.Spec.Replicas {
@@ -155,34 +155,58 @@ func (c *core) remember(a Auction, id string, result bidding.Result, now time.Ti
 
 // settle merges the records of an answer and says what they say of each slot.
 func (p *Peer) settle(ctx context.Context, from api.NodeID, aw bidding.Award, ans bidding.Answer) []bidding.Outcome {
-	var recs []gossip.Record
-	if job, err := decodeRecord(ans.Job); err == nil {
-		recs = append(recs, job)
-	}
-	bySlot := map[int]bidding.AnswerSlot{}
-	found := map[int]*Assignment{}
-	for _, s := range ans.Slots {
-		bySlot[s.Slot] = s
-		r, err := decodeRecord(s.Record)
-		if err != nil {
-			continue // none
-		}
-		if a, err := decodeAssignment(r); err == nil && a.Key.Slot == s.Slot {
-			found[s.Slot] = a
-			recs = append(recs, r)
-		}
-	}
+	recs := answerRecords(ans)
 	if pid, err := peerID(from); err == nil && from != p.id {
 		p.replica.ReceiveLazy(pid, recs...) // false: the next sync brings them
 		p.catchUp(recs)
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.outcomes(from, aw, ans, time.Now())
+}
+
+// answerRecords are the records that an answer has.
+func answerRecords(ans bidding.Answer) []gossip.Record {
+	var recs []gossip.Record
+	if job, err := decodeRecord(ans.Job); err == nil {
+		recs = append(recs, job)
+	}
+	for _, s := range ans.Slots {
+		if r, a := answered(s); a != nil {
+			recs = append(recs, r)
+		}
+	}
+	return recs
+}
+
+// answered is the record that an answer has of a slot, or nil.
+func answered(s bidding.AnswerSlot) (gossip.Record, *Assignment) {
+	r, err := decodeRecord(s.Record)
+	if err != nil {
+		return gossip.Record{}, nil
+	}
+	a, err := decodeAssignment(r)
+	if err != nil || a.Key.Slot != s.Slot {
+		return gossip.Record{}, nil
+	}
+	return r, a
+}
+
+// outcomes is what an answer says of each slot that was awarded.
+func (c *core) outcomes(from api.NodeID, aw bidding.Award, ans bidding.Answer, now time.Time) []bidding.Outcome {
+	bySlot := map[int]bidding.AnswerSlot{}
+	for _, s := range ans.Slots {
+		bySlot[s.Slot] = s
+	}
+	nodes := c.nodes(now)
 	out := make([]bidding.Outcome, 0, len(aw.Slots))
 	for _, s := range aw.Slots {
 		o := bidding.Outcome{Slot: s.Slot, Refusal: bySlot[s.Slot].Refusal}
-		if a := found[s.Slot]; a != nil {
+		if _, a := answered(bySlot[s.Slot]); a != nil && a.Key.Slot == s.Slot {
+			v := nodes[a.Owner()]
 			o.Epoch = a.Epoch()
 			o.Accepted = a.Epoch() == s.Epoch && a.Owner() == from // and if it has failed by now, the plan waits before the next attempt
-			o.Unserved = a.State != api.Complete && !(a.State.Live() && p.isAlive(a.Owner()))
+			o.Unserved = a.State != api.Complete && !(a.State.Live() && v != nil && v.Alive)
 		}
 		out = append(out, o)
 	}

@@ -48,9 +48,14 @@ func (p *Peer) release(ctx context.Context, k SlotKey) {
 	p.list(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if o := p.busy[k]; o != nil {
+	p.free(k)
+}
+
+// free undoes one occupy. Lock held.
+func (c *core) free(k SlotKey) {
+	if o := c.busy[k]; o != nil {
 		if o.n--; o.n == 0 {
-			delete(p.busy, k)
+			delete(c.busy, k)
 		}
 	}
 }

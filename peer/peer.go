@@ -364,14 +364,12 @@ func (p *Peer) tableChanged(changed []gossip.Record, dropped []string) {
 		p.note(r, now)
 	}
 	for _, key := range dropped {
-		if _, still := p.replica.Get(key); still {
-			continue // it came back meanwhile
+		prev, gone := p.forget(key)
+		if !gone {
+			continue
 		}
-		prev := p.index.entry(key)
-		p.index.drop(key)
 		p.tellRecord(key, prev, now, now)
 		if k, err := parseSlotKey(key); err == nil {
-			delete(p.changed, k)
 			delete(p.repairs, k)
 			delete(p.past, k)
 		}

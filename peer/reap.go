@@ -95,15 +95,8 @@ func (p *Peer) watchSiblings(ctx context.Context) error {
 func (p *Peer) reap(ctx context.Context, r runtime.Reaper, c runtime.Container) {
 	l := c.Labels
 	now := time.Now()
-	k := SlotKey{Job: l.Job, Life: l.Life, Slot: l.Slot}
 	p.mu.Lock()
-	why := ""
-	if p.ready && p.longDead(string(l.Node), now) {
-		o := Leftover{Container: c, Job: p.index.jobs[l.Job], Slot: p.index.slot(k), LivesKnown: p.livesKnown(p.nodes(now), now), Now: now}
-		m := p.index.members[l.Node]
-		o.Gone = m == nil && o.LivesKnown || m != nil && m.Removed
-		why = o.Superfluous()
-	}
+	why := p.leftover(c, now)
 	p.mu.Unlock()
 	if why == "" || !lockFree(l.Lock) {
 		return
@@ -116,6 +109,21 @@ func (p *Peer) reap(ctx context.Context, r runtime.Reaper, c runtime.Container) 
 		return
 	}
 	log.Warn("ended a container that a dead sibling left")
+}
+
+// leftover says why a sibling's container is to be ended, or "". Lock held.
+func (c *core) leftover(h runtime.Container, now time.Time) string {
+	l := h.Labels
+	if !c.ready || !c.longDead(string(l.Node), now) {
+		return ""
+	}
+	o := Leftover{
+		Container: h, Job: c.index.jobs[l.Job], Slot: c.index.slot(SlotKey{Job: l.Job, Life: l.Life, Slot: l.Slot}),
+		LivesKnown: c.livesKnown(c.nodes(now), now), Now: now,
+	}
+	m := c.index.members[l.Node]
+	o.Gone = m == nil && o.LivesKnown || m != nil && m.Removed
+	return o.Superfluous()
 }
 
 // someoneLongDead says whether there can be anything to reap, so that a healthy

@@ -261,16 +261,20 @@ func (p *Peer) connected(id peer.ID) bool {
 // tableMembers lists the members whose word counts for forgetting removals: all
 // that have not left, and have not been absent for a week of this node's time.
 func (p *Peer) tableMembers() []gossip.Peer {
-	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	nodes := p.nodes(now)
+	return p.lastingMembers(time.Now())
+}
+
+// lastingMembers is tableMembers with the lock held.
+func (c *core) lastingMembers(now time.Time) []gossip.Peer {
+	nodes := c.nodes(now)
 	var out []gossip.Peer
-	for id, m := range p.index.members {
+	for id, m := range c.index.members {
 		if m.Removed {
 			continue
 		}
-		if v := nodes[id]; v != nil && id != p.id && !v.Alive && now.Sub(v.AbsentSince) > forgetAfter {
+		if v := nodes[id]; v != nil && id != c.id && !v.Alive && now.Sub(v.AbsentSince) > forgetAfter {
 			continue
 		}
 		out = append(out, gossip.Peer{ID: string(id), Since: int64(m.Stamp.Major)})

@@ -104,14 +104,14 @@ func (c *core) replaced(spec api.Job, old *JobRecord, now time.Time) (*JobRecord
 	return next, nil
 }
 
-// change writes the next version of a job that is there, as edit makes it from the
-// current one. If edit says that nothing changes, nothing is written.
-func (p *Peer) change(ctx context.Context, c change, edit func(*JobRecord) (changed bool, err error)) (api.Written, error) {
-	c.next = func(old *JobRecord, now time.Time) (*JobRecord, error) {
+// edited is the change of a job that is there, as edit makes its next version from
+// the current one. If edit says that nothing changes, nothing is written.
+func (c *core) edited(ch change, edit func(*JobRecord) (changed bool, err error)) change {
+	ch.next = func(old *JobRecord, now time.Time) (*JobRecord, error) {
 		if old == nil || old.Removed {
-			return nil, jobNotFound(c.name)
+			return nil, jobNotFound(ch.name)
 		}
-		next := p.nextOf(old, now)
+		next := c.nextOf(old, now)
 		if changed, err := edit(next); err != nil || !changed {
 			return nil, err
 		}
@@ -120,7 +120,7 @@ func (p *Peer) change(ctx context.Context, c change, edit func(*JobRecord) (chan
 		}
 		return next, nil
 	}
-	return p.writeJob(ctx, c)
+	return ch
 }
 
 func jobNotFound(name string) *api.Error {
@@ -129,7 +129,11 @@ func jobNotFound(name string) *api.Error {
 
 // Remove removes a job for good, see api.Service.
 func (p *Peer) Remove(ctx context.Context, name string, o api.WriteOptions) (api.Written, error) {
-	return p.change(ctx, newChange("remove", name, o, o.Force), func(j *JobRecord) (bool, error) {
+	return p.writeJob(ctx, p.removing(name, o))
+}
+
+func (c *core) removing(name string, o api.WriteOptions) change {
+	return c.edited(newChange("remove", name, o, o.Force), func(j *JobRecord) (bool, error) {
 		j.Removed, j.Forced, j.Stamp.Mid = true, o.Force, removedMid
 		return true, nil
 	})
@@ -137,7 +141,11 @@ func (p *Peer) Remove(ctx context.Context, name string, o api.WriteOptions) (api
 
 // Scale sets the number of replicas, see api.Service.
 func (p *Peer) Scale(ctx context.Context, name string, replicas int, o api.WriteOptions) (api.Written, error) {
-	return p.change(ctx, newChange("scale", name, o, replicas), func(j *JobRecord) (bool, error) {
+	return p.writeJob(ctx, p.scaling(name, replicas, o))
+}
+
+func (c *core) scaling(name string, replicas int, o api.WriteOptions) change {
+	return c.edited(newChange("scale", name, o, replicas), func(j *JobRecord) (bool, error) {
 		if j.Spec.Type == api.BatchJob {
 			return false, api.Errorf(api.NotScalable, "job %s is a batch job: its number of tasks is part of what it is", name).
 				WithHint("submit another job with the number wanted")
@@ -150,7 +158,11 @@ func (p *Peer) Scale(ctx context.Context, name string, replicas int, o api.Write
 
 // Stop keeps a job without its tasks, see api.Service.
 func (p *Peer) Stop(ctx context.Context, name string, o api.WriteOptions) (api.Written, error) {
-	return p.change(ctx, newChange("stop", name, o, nil), func(j *JobRecord) (bool, error) {
+	return p.writeJob(ctx, p.stopping(name, o))
+}
+
+func (c *core) stopping(name string, o api.WriteOptions) change {
+	return c.edited(newChange("stop", name, o, nil), func(j *JobRecord) (bool, error) {
 		changed := !j.Stopped
 		j.Stopped = true
 		return changed, nil
@@ -159,7 +171,11 @@ func (p *Peer) Stop(ctx context.Context, name string, o api.WriteOptions) (api.W
 
 // Restart wants a stopped job again or replaces its tasks, see api.Service.
 func (p *Peer) Restart(ctx context.Context, name string, o api.WriteOptions) (api.Written, error) {
-	return p.change(ctx, newChange("restart", name, o, nil), func(j *JobRecord) (bool, error) {
+	return p.writeJob(ctx, p.restarting(name, o))
+}
+
+func (c *core) restarting(name string, o api.WriteOptions) change {
+	return c.edited(newChange("restart", name, o, nil), func(j *JobRecord) (bool, error) {
 		if j.Stopped {
 			j.Stopped = false
 			return true, nil
@@ -189,11 +205,8 @@ func (p *Peer) RemoveNode(ctx context.Context, id string) (api.Node, error) {
 		p.mu.Unlock()
 		return n, api.Errorf(api.NodeNotFound, "node %s is no member", n.Name)
 	}
-	next := *old
-	next.Removed = true
-	next.Stamp.Mid, next.Stamp.Minor, next.Stamp.Writer = removedMid, old.Stamp.Minor+1, p.writer()
 	p.mu.Unlock()
-	r, err := next.record(now)
+	r, err := p.removal(old, now)
 	if err != nil {
 		return n, err
 	}
