@@ -24,6 +24,8 @@ type Membership interface {
 	// NodeDigest is that of the table that one node has. Nodes with the same digest have
 	// the same table.
 	NodeDigest(ctx context.Context, node string) (Digest, error)
+	// NodeView lists the nodes as one of them sees them, as Nodes does there.
+	NodeView(ctx context.Context, node string) ([]Node, error)
 }
 
 // Cluster is a cluster as one of its nodes sees it.
@@ -97,24 +99,25 @@ type Joined struct {
 
 // Container is one attempt at a task as the driver of its node sees it.
 type Container struct {
-	ID         string     `json:"id"` // the driver's
-	Driver     string     `json:"driver"`
-	Node       NodeID     `json:"node"`
-	Attempt    string     `json:"attempt"` // "web.3@2"
-	Job        string     `json:"job"`
-	Life       int64      `json:"life"`
-	Index      int        `json:"index"`
-	Epoch      uint64     `json:"epoch"`
-	Hash       string     `json:"template_hash"`
-	Boot       string     `json:"boot"`  // of the agent that started it
-	State      string     `json:"state"` // created, running or exited
-	PID        int        `json:"pid"`   // 0 where there is none
-	Resources  Resources  `json:"resources"`
-	Ports      []Port     `json:"ports"`
-	StartedAt  *time.Time `json:"started_at"`
-	FinishedAt *time.Time `json:"finished_at"`
-	ExitCode   *int       `json:"exit_code"`
-	Reason     string     `json:"reason"`
+	ID          string     `json:"id"` // the driver's
+	Driver      string     `json:"driver"`
+	Node        NodeID     `json:"node"`
+	Attempt     string     `json:"attempt"` // "web.3@2"
+	Job         string     `json:"job"`
+	Life        int64      `json:"life"`
+	Index       int        `json:"index"`
+	Epoch       uint64     `json:"epoch"`
+	Hash        string     `json:"template_hash"`
+	Boot        string     `json:"boot"`  // of the agent that started it
+	State       string     `json:"state"` // created, running or exited
+	PID         int        `json:"pid"`   // 0 where there is none
+	Resources   Resources  `json:"resources"`
+	Ports       []Port     `json:"ports"`
+	StopTimeout Duration   `json:"stop_timeout"` // between asking it to end and killing it
+	StartedAt   *time.Time `json:"started_at"`
+	FinishedAt  *time.Time `json:"finished_at"`
+	ExitCode    *int       `json:"exit_code"`
+	Reason      string     `json:"reason"`
 }
 
 // Digest sums up a node's table.

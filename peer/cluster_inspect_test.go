@@ -41,6 +41,10 @@ func TestClusterInspect(t *testing.T) {
 			}
 			return ""
 		})
+		seen, err := asked.agent.NodeView(t.Context(), other.name)
+		if err != nil || len(seen) != 3 || seen[1].Self || !seen[2].Self || seen[2].ID != other.id || seen[0].Status != api.NodeReady {
+			t.Errorf("%s sees %+v, %v", other.name, seen, err)
+		}
 		c.kill(other)
 		c.within(time.Minute, "noticed", func() string {
 			_, err := asked.agent.NodeDigest(t.Context(), other.name)

@@ -74,6 +74,7 @@ type answer struct {
 	Time    int64           `json:"time,omitempty"` // unix ms
 	Held    []api.Container `json:"held,omitempty"`
 	Digest  *api.Digest     `json:"digest,omitempty"`
+	Nodes   []api.Node      `json:"nodes,omitempty"` // as the node that answers sees them
 
 	Auctions []heldAuction `json:"auctions,omitempty"`
 	Task     *api.Task     `json:"task,omitempty"`
@@ -183,6 +184,8 @@ func (p *Peer) reply(ctx context.Context, q question, send func(answer) error) a
 		return answer{Digest: p.ownDigest()}
 	case "containers":
 		return answer{Error: asAPIError(p.ownContainers(ctx, func(some []api.Container) error { return send(answer{Held: some}) }))}
+	case "nodes":
+		return answer{Error: asAPIError(p.ownView(ctx, func(some []api.Node) error { return send(answer{Nodes: some}) }))}
 	case "on":
 		return answer{On: p.onIt(q.Job, q.Life)}
 	case "pending":

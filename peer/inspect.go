@@ -10,8 +10,12 @@ import (
 	"github.com/exitae337/orchestergo/runtime"
 )
 
-// heldPerFrame is how many containers one answer lists, so that it fits a frame.
-const heldPerFrame = 500
+// How many things one answer lists, so that it fits a frame. A node may have labels
+// of some ten thousand bytes.
+const (
+	heldPerFrame  = 500
+	nodesPerFrame = 20
+)
 
 // NodeContainers lists what a node's drivers have, see api.Service.
 func (p *Peer) NodeContainers(ctx context.Context, id string) ([]api.Container, error) {
@@ -41,6 +45,34 @@ func (p *Peer) NodeDigest(ctx context.Context, id string) (api.Digest, error) {
 		return nil
 	})
 	return d, err
+}
+
+// NodeView lists the nodes as one of them sees them, see api.Service.
+func (p *Peer) NodeView(ctx context.Context, id string) ([]api.Node, error) {
+	n, err := p.Node(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	out := []api.Node{}
+	err = p.askNode(ctx, n.ID, question{Op: "nodes"}, func(a answer) error {
+		out = append(out, a.Nodes...)
+		return nil
+	})
+	return out, err
+}
+
+// ownView is the nodes as this one sees them.
+func (p *Peer) ownView(ctx context.Context, send func([]api.Node) error) error {
+	nodes, err := p.Nodes(ctx)
+	if err != nil {
+		return err
+	}
+	for some := range slices.Chunk(nodes, nodesPerFrame) {
+		if err := send(some); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *Peer) ownDigest() *api.Digest {
@@ -73,7 +105,7 @@ func containers(driver string, list []runtime.Container) []api.Container {
 		l := c.Labels
 		out[i] = api.Container{
 			ID: c.ID, Driver: driver, Node: l.Node, Attempt: l.Task().String(), Job: l.Job, Life: l.Life, Index: l.Slot, Epoch: l.Epoch,
-			Hash: l.TemplateHash, Boot: l.Boot, State: string(c.State), PID: c.PID, Resources: l.Resources, Ports: l.Ports,
+			Hash: l.TemplateHash, Boot: l.Boot, State: string(c.State), PID: c.PID, Resources: l.Resources, Ports: l.Ports, StopTimeout: l.StopTimeout,
 			StartedAt: timeOrNil(c.StartedAt), FinishedAt: timeOrNil(c.FinishedAt), Reason: c.Reason,
 		}
 		if out[i].Ports == nil {

@@ -181,6 +181,10 @@ func TestContractTheRest(t *testing.T) {
 		digest, err := svc.NodeDigest(ctx, "n2")
 		equal(t, "digest", digest, api.Digest{Node: nodeB, Name: "n2", Digest: "00ff", Records: 9})
 		equal(t, "error", err, nil)
+		seen, err := svc.NodeView(ctx, "n 2")
+		equal(t, "the nodes as n2 sees them", seen, []api.Node{oneNode()})
+		equal(t, "error", err, nil)
+		equal(t, "as asked", f.called()[len(f.called())-1], "nodeview n 2")
 
 		equal(t, "ready", svc.Ready(ctx), nil)
 		v, err := svc.Version(ctx)
@@ -301,6 +305,7 @@ func TestContractErrors(t *testing.T) {
 				},
 				"Containers": func() error { _, err := svc.NodeContainers(ctx, "n1"); return err },
 				"Digest":     func() error { _, err := svc.NodeDigest(ctx, "n1"); return err },
+				"View":       func() error { _, err := svc.NodeView(ctx, "n1"); return err },
 				"Ready":      func() error { return svc.Ready(ctx) },
 				"Version":    func() error { _, err := svc.Version(ctx); return err },
 			} {

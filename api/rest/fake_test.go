@@ -447,6 +447,13 @@ func (f *fake) NodeDigest(_ context.Context, node string) (api.Digest, error) {
 	return api.Digest{Node: nodeB, Name: "n2", Digest: "00ff", Records: 9}, f.call("digest ", node)
 }
 
+func (f *fake) NodeView(_ context.Context, node string) ([]api.Node, error) {
+	if err := f.call("nodeview ", node); err != nil {
+		return nil, err
+	}
+	return []api.Node{oneNode()}, nil
+}
+
 func (f *fake) Ready(context.Context) error { return f.call("ready") }
 
 func (f *fake) Version(context.Context) (api.Version, error) {

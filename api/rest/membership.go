@@ -49,6 +49,14 @@ func (s *Server) digest(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, d)
 }
 
+func (s *Server) nodeView(w http.ResponseWriter, r *http.Request) error {
+	list, err := s.cfg.Service.NodeView(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	return writeList(w, list)
+}
+
 // Cluster implements api.Service.
 func (c *Client) Cluster(ctx context.Context) (api.Cluster, error) {
 	return get[api.Cluster](ctx, c, pathCluster)
@@ -73,4 +81,9 @@ func (c *Client) NodeContainers(ctx context.Context, node string) ([]api.Contain
 // NodeDigest implements api.Service.
 func (c *Client) NodeDigest(ctx context.Context, node string) (api.Digest, error) {
 	return get[api.Digest](ctx, c, fill(pathDigest, node))
+}
+
+// NodeView implements api.Service.
+func (c *Client) NodeView(ctx context.Context, node string) ([]api.Node, error) {
+	return get[[]api.Node](ctx, c, fill(pathView, node))
 }

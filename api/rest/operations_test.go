@@ -56,6 +56,7 @@ var Operations = map[string]Operation{
 	"POST /v1/nodes/{id}/resume":    {ID: "resumeNode", Out: api.Node{}, Status: 202, Fails: append(ofNode, api.NodeUnreachable, api.NotReady)},
 	"GET /v1/nodes/{id}/containers": {ID: "listContainersOfNode", Out: []api.Container{}, Fails: append(ofNode, api.NodeUnreachable)},
 	"GET /v1/nodes/{id}/digest":     {ID: "getDigestOfNode", Out: api.Digest{}, Fails: append(ofNode, api.NodeUnreachable)},
+	"GET /v1/nodes/{id}/view":       {ID: "listNodesSeenByNode", Out: []api.Node{}, Fails: append(ofNode, api.NodeUnreachable)},
 	"GET /v1/cluster":               {ID: "getCluster", Out: api.Cluster{}},
 	"POST /v1/cluster/join":         {ID: "joinCluster", In: api.Joining{}, Out: api.Joined{}, Fails: []api.Code{api.OtherCluster, api.JoinFailed, api.NotReady, api.NotSupported}},
 	"POST /v1/cluster/leave":        {ID: "leaveCluster", In: leaving{}, Out: leaving{}, Status: 202, Fails: []api.Code{api.NotReady}},

@@ -49,6 +49,7 @@ const (
 	pathJoin    = "/v1/cluster/join"
 	pathHeld    = "/v1/nodes/{id}/containers"
 	pathDigest  = "/v1/nodes/{id}/digest"
+	pathView    = "/v1/nodes/{id}/view"
 
 	pathExplain    = "/v1/tasks/{id}/explain"
 	pathExplainJob = "/v1/jobs/{name}/explain"
@@ -109,6 +110,7 @@ func routes() []route {
 		{"PATCH", pathLabels, nil, "give a node labels: {\"disk\":\"ssd\",\"zone\":null}; null takes back what it was given", (*Server).labelNode},
 		{"GET", pathHeld, nil, "what the drivers of a node have, as they say it", (*Server).containers},
 		{"GET", pathDigest, nil, "the digest of a node's table: the same where the table is the same", (*Server).digest},
+		{"GET", pathView, nil, "all nodes, as that one sees them", (*Server).nodeView},
 
 		{"GET", pathCluster, nil, "the cluster as this node sees it", (*Server).cluster},
 		{"POST", pathJoin, nil, "have this node join a cluster: {\"token\":\"orch-join-1-…\",\"peers\":[\"HOST\"]}", (*Server).join},

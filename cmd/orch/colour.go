@@ -40,9 +40,9 @@ func paintState(s string) string {
 	switch strings.TrimSuffix(word, ":") {
 	case "running", "complete", "ready":
 		colour = "32"
-	case "failed", "lost":
+	case "failed", "lost", "violation":
 		colour = "31"
-	case "pending", "accepted", "pulling", "starting", "stopping", "restarting", "draining", "degraded", "updating", "removing":
+	case "pending", "accepted", "pulling", "starting", "stopping", "restarting", "draining", "degraded", "updating", "removing", "unsettled", "silent", "not_served":
 		colour = "33"
 	default:
 		return s

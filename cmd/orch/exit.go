@@ -33,8 +33,9 @@ const exitCodesText = `Exit codes of orch:
   2    wrong usage or an invalid specification; nothing was stored
   3    there is no such job, task, node or sheet
   4    it exists already, somebody was faster, or the request was refused
-  5    accepted, but not all is running (no room, or the wait ran out)
-  6    a task or job failed
+  5    accepted, but not all is running (no room, or the wait ran out); or a check
+       could not make sure
+  6    a task, a job or a check failed
   7    no API can be reached, or the node is not ready
   8    not allowed: the token is missing or wrong
   130  ended by Ctrl-C; what was accepted goes on

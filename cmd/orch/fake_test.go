@@ -46,6 +46,11 @@ type fake struct {
 	drains api.NodeStatus // of a node after DrainNode; "" is drained at once
 	after  func(*fake)    // called after each write
 	events []api.Event
+	// digests and strays are tables, and containers beside those of tasks, by the name
+	// of the node; mute is a node whose engine does not answer.
+	digests map[string]string
+	strays  map[string][]api.Container
+	mute    string
 	// joined and refused are the answer to a request to join.
 	joined  api.Joined
 	refused error
@@ -367,6 +372,31 @@ func (f *fake) JoinCluster(_ context.Context, j api.Joining) (api.Joined, error)
 func (f *fake) Leave(context.Context, bool) error {
 	f.tasks = func(int) ([]api.Task, error) { return nil, rest.ErrUnreachable }
 	return f.err
+}
+
+// NodeDigest, NodeView and NodeContainers answer for every node that is alive.
+func (f *fake) NodeDigest(ctx context.Context, id string) (api.Digest, error) {
+	n, err := f.Node(ctx, id)
+	return api.Digest{Node: n.ID, Name: n.Name, Digest: cmp.Or(f.digests[n.Name], "1a58423fd58c036a"), Records: 9}, err
+}
+
+func (f *fake) NodeView(ctx context.Context, _ string) ([]api.Node, error) { return f.Nodes(ctx) }
+
+// NodeContainers is what the tasks say that there is.
+func (f *fake) NodeContainers(ctx context.Context, id string) ([]api.Container, error) {
+	n, err := f.Node(ctx, id)
+	if f.mute == n.Name {
+		return nil, api.Errorf(api.NodeUnreachable, "node %s cannot be reached: stream reset", n.Name)
+	}
+	tasks, _ := f.tasks(f.looks)
+	var held []api.Container
+	for _, t := range tasks {
+		if t.Node == n.ID && t.State == api.Running {
+			held = append(held, api.Container{ID: "c-" + t.Attempt, Driver: t.Driver, Node: n.ID, Attempt: t.Attempt, Job: t.Job, Life: t.Life, Index: t.Index,
+				Epoch: t.Epoch, Hash: t.TemplateHash, State: "running", Resources: t.Resources})
+		}
+	}
+	return append(held, f.strays[n.Name]...), err
 }
 
 func (f *fake) Version(context.Context) (api.Version, error) {

@@ -35,7 +35,12 @@ func (t *teller[T]) end() error {
 
 // answerOf is v as the API would answer with it: for what is gone, and can not be
 // asked for any more.
-func answerOf[T any](v T) (answer[T], error) {
+func answerOf[T any](v T) (answer[T], error) { return encoded[T](v) }
+
+// answerOfAll is answerOf for a list.
+func answerOfAll[T any](list []T) (answer[T], error) { return encoded[T](append([]T{}, list...)) }
+
+func encoded[T any](v any) (answer[T], error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
