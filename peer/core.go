@@ -46,6 +46,7 @@ type core struct {
 
 	index           *index
 	ready           bool
+	readySince      time.Time
 	leaving, forced bool // the node is to leave; without waiting
 	joined          bool // Join has succeeded
 	notReady        string

@@ -100,7 +100,7 @@ func (c *core) world(nodes map[api.NodeID]*nodeView, now time.Time) *World {
 		states[id] = s
 	}
 	return &World{
-		Self: c.id, Now: now, Jobs: c.index.sortedJobs(), Slots: c.index.slot, Changed: c.changedAt,
+		Self: c.id, Now: now, Since: c.readySince, Jobs: c.index.sortedJobs(), Slots: c.index.slot, Changed: c.changedAt,
 		Nodes: states, Absent: c.absent(), Memory: c.memory, MoveAt: c.moveAt, Busy: c.auctions, Random: c.random,
 	}
 }

@@ -16,6 +16,7 @@ const (
 	patienceVar = 5 * time.Second // and at most so much more, at random
 	askMax      = 5 * time.Minute // the longest pause between asking higher ranks again
 	engineGrace = time.Minute     // how long the tasks of a driver that stopped working stay
+	newcomer    = 2 * time.Second // how long a node that begins to act leaves its jobs to those that did before
 )
 
 // Action is one step that the plan asks for. It can be printed, compared and
@@ -90,8 +91,11 @@ func Plan(w *World) []Action {
 		}
 		ranks := Ranks(j.Spec.Name, w.Nodes)
 		mine := slices.Index(ranks, w.Self)
-		if mine < 0 {
+		switch {
+		case mine < 0:
 			continue // starting or leaving: not for us to act
+		case mine == 0 && len(ranks) > 1 && w.Now.Sub(w.Since) < newcomer:
+			continue // who coordinated so far has not heard of us, or holds an auction yet: no epoch tells two of them apart
 		}
 		out = append(out, planJob(w, j, ranks[:mine])...)
 	}

@@ -322,6 +322,10 @@ func TestPlan(t *testing.T) {
 			w.Nodes[w.Self] = peer.NodeState{ID: w.Self, Alive: true, State: peer.StateLeaving}
 			w.die(0)
 		}, nil},
+		{"a node that has just begun to act leaves it to the others", func(w *planWorld) { w.Since = w.Now.Add(time.Nanosecond - 2*time.Second); w.die(0) }, nil},
+		{"and then does not", func(w *planWorld) { w.Since = w.Now.Add(-2 * time.Second); w.die(0) }, []string{"place web[0]: node $0 failed"}},
+		{"nor if there are no others", func(w *planWorld) { w.Since = w.Now; w.die(0); w.die(1); w.die(2) },
+			[]string{"place web[0 1 2]: node $0 failed; node $1 failed; node $2 failed"}},
 		{"records of an earlier life say nothing", func(w *planWorld) { w.job.Stamp.Major++ }, []string{"place web[0 1 2]: first placement"}},
 	}
 	for _, test := range tests {

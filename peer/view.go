@@ -309,7 +309,7 @@ func (c *core) becomeReady(now time.Time) {
 		c.notReady = "waiting for other nodes to be seen"
 		return
 	}
-	c.ready, c.notReady = true, ""
+	c.ready, c.readySince, c.notReady = true, now, ""
 	c.log.WithField("after", now.Sub(c.started).Round(time.Millisecond)).Info("ready")
 }
 

@@ -83,6 +83,7 @@ type Memory struct {
 type World struct {
 	Self    api.NodeID
 	Now     time.Time
+	Since   time.Time                 // when Self began to act
 	Jobs    []*JobRecord              // not removed, by name
 	Slots   func(SlotKey) *Assignment // nil: never placed
 	Changed func(SlotKey) time.Time   // when this node last saw the slot's record change
