@@ -219,9 +219,10 @@ func (p *Peer) Run(ctx context.Context) error {
 	table := newLayer(ctx, p.replica.Run)
 	members := newLayer(ctx, p.membership.Run)
 	work := newLayer(ctx, p.loop, p.watchContainers, p.watchSiblings, p.watchClocks, p.watchdog)
-	left := false
+	asked, left := false, false
 	select {
 	case <-ctx.Done():
+		asked = true
 	case <-p.left:
 		left = true
 	case <-table.ctx.Done():
@@ -230,7 +231,7 @@ func (p *Peer) Run(ctx context.Context) error {
 	}
 	p.stop()
 	err := work.end()
-	if !left {
+	if asked { // who ends because something broke does not promise to be back
 		p.sayGoodbye()
 	}
 	p.ops.Wait()

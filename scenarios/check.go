@@ -3,6 +3,7 @@ package scenarios
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"runtime"
 
 	"github.com/exitae337/orchestergo/api"
@@ -50,6 +51,7 @@ func (l *Lab) CheckJob(ctx context.Context, job string, want int) error {
 type sighting struct {
 	what  string // "process 12" or "container 0123456789ab"
 	copy  string // the same for all that is of one copy
+	id    string // of that copy, as the API has it
 	task  string
 	epoch uint64
 	node  api.NodeID
@@ -64,7 +66,7 @@ func (l *Lab) sightings(ctx context.Context) ([]sighting, error) {
 			return nil, err
 		}
 		for _, p := range procs {
-			seen = append(seen, sighting{fmt.Sprintf("process %d", p.PID), p.Dir, p.Task, p.Epoch, p.Node})
+			seen = append(seen, sighting{fmt.Sprintf("process %d", p.PID), p.Dir, filepath.Base(p.Dir), p.Task, p.Epoch, p.Node})
 		}
 	}
 	containers, err := l.Containers(ctx)
@@ -73,7 +75,7 @@ func (l *Lab) sightings(ctx context.Context) ([]sighting, error) {
 	}
 	for _, c := range containers {
 		if c.Runs() {
-			seen = append(seen, sighting{fmt.Sprintf("container %.12s", c.ID), c.ID, c.Task, c.Epoch, c.Node})
+			seen = append(seen, sighting{fmt.Sprintf("container %.12s", c.ID), c.ID, c.ID, c.Task, c.Epoch, c.Node})
 		}
 	}
 	return seen, nil
@@ -104,8 +106,8 @@ func (l *Lab) checkMachine(ctx context.Context, job string, running map[string]a
 			return fmt.Errorf("%s is of %s@%d, which nobody says runs", s.what, s.task, s.epoch)
 		case other != "" && other != s.copy:
 			return fmt.Errorf("%s runs more than once: %s and %s", s.task, other, s.copy)
-		case s.node != t.Node || s.epoch != t.Epoch:
-			return fmt.Errorf("%s is of %s@%d of another node than %s, which is said to run it", s.what, s.task, s.epoch, t.NodeName)
+		case s.node != t.Node || s.id != t.ContainerID: // its epoch may be an earlier one: a node that is awarded what it runs keeps it
+			return fmt.Errorf("%s is of %s@%d, and %s is said to run %s as %s", s.what, s.task, s.epoch, t.NodeName, t.Attempt, t.ContainerID)
 		}
 		copies[s.task] = s.copy
 	}

@@ -7,7 +7,9 @@
 // A [Lab] is a cluster on the loopback interface: a directory for each node, three
 // ports for each, tasks run as processes or as containers of the docker
 // engines there are. The nodes share nothing but the machine, so the death of one
-// host is the death of one agent and its tasks ([Lab.KillHost]).
+// host is the death of one agent and its tasks ([Lab.KillHost]). Where it is asked for,
+// each node has a network of its own, whose links can be cut ([Lab.Cut]), or a disk of
+// its own, which can fill up and fail ([Lab.FillDisk], [Lab.FailDisk]).
 //
 // Invariants: a lab is a black box; nothing here knows what a node is made of. What
 // the API says is held against the process table and the engine ([Lab.CheckJob]),

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sync/errgroup"
@@ -158,7 +157,7 @@ func (n *Node) endHost(ctx context.Context, pids []int) error {
 		if err != nil {
 			return nil, err
 		}
-		agents, err := agentsIn(filepath.Dir(n.DataDir)) // what the agent was just starting looks like the agent
+		agents, err := agentsIn(n.dir) // what the agent was just starting looks like the agent
 		return append(tasks, agents...), err
 	})
 	if len(n.lab.engines) > 0 {

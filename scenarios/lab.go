@@ -27,6 +27,8 @@ type LabConfig struct {
 	FirstPort int           // where to look for free ports; 0 is somewhere at random
 	Resources api.Resources // that each node offers; zero is 4 cpus and 4 GiB
 	Sockets   bool          // the APIs are sockets in the file system instead of ports
+	Network   bool          // each node has a network of its own, on one switch ([Lab.Cut]), and a socket; takes Linux and root
+	Disk      int64         // bytes of a disk of its own for each node ([Lab.FillDisk]); 0 is none; takes Linux and root
 	Log       io.Writer     // is told what is done to nodes; nil is nobody
 
 	// Flags are further ones for the agents of a node. Nil is none.
@@ -43,6 +45,10 @@ type Lab struct {
 	dir string // without symbolic links, as the nodes name it
 
 	engines []*client.Client // none unless the driver is docker; first the machine's own
+	network *Switch          // nil where nodes have no network of their own
+
+	wiring sync.Mutex // guards cuts, and the rules of nodes
+	cuts   []*Cut
 
 	mu       sync.Mutex // guards what follows and writes to cfg.Log
 	nodes    []*Node
@@ -83,6 +89,11 @@ func NewLab(cfg LabConfig) (*Lab, error) {
 	}
 	if l.dir, err = labDir(cfg.Dir, cfg.Driver); err != nil {
 		return nil, fmt.Errorf("lab: %w", err)
+	}
+	if cfg.Network {
+		if l.network, err = NewSwitch(); err != nil {
+			return nil, errors.Join(fmt.Errorf("lab: %w", err), os.RemoveAll(l.dir))
+		}
 	}
 	return l, nil
 }
@@ -143,7 +154,7 @@ func Demolish(ctx context.Context, dir string) (int, error) {
 		}
 	}
 	killed, err := sweep(ctx, dir, engines)
-	err = errors.Join(err, closeEngines(engines))
+	err = errors.Join(err, closeEngines(engines), unmountBelow(ctx, dir))
 	if err != nil {
 		return killed, fmt.Errorf("demolish: %w", err)
 	}
@@ -217,7 +228,7 @@ func (l *Lab) launch(ctx context.Context, offers api.Resources) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := l.newNode(offers)
+	n, err := l.newNode(ctx, offers)
 	if err != nil {
 		return nil, err
 	}
@@ -271,18 +282,29 @@ func (l *Lab) TokenFile(ctx context.Context) (string, error) {
 }
 
 // newNode gives a node its name, ports and directory.
-func (l *Lab) newNode(offers api.Resources) (*Node, error) {
+func (l *Lab) newNode(ctx context.Context, offers api.Resources) (*Node, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	base, err := FreeBlock(l.nextPort)
+	base, number := ownBase, len(l.nodes)+1
+	if l.network == nil {
+		var err error
+		if base, err = FreeBlock(l.nextPort); err != nil {
+			return nil, err
+		}
+		l.nextPort = base + blockStep
+	}
+	n, err := newNode(l, fmt.Sprintf("n%d", number), base, offers)
 	if err != nil {
 		return nil, err
 	}
-	l.nextPort = base + blockStep
-	name := fmt.Sprintf("n%d", len(l.nodes)+1)
-	n, err := newNode(l, name, base, offers)
+	if l.network != nil {
+		err = n.plugIn(ctx, number)
+	}
+	if err == nil && l.cfg.Disk > 0 {
+		err = n.newDisk(ctx, l.cfg.Disk)
+	}
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, n.unplug())
 	}
 	l.nodes = append(l.nodes, n)
 	return n, nil
@@ -318,7 +340,13 @@ func (l *Lab) Close() error {
 	if _, err := sweep(ctx, l.dir, l.engines); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, closeEngines(l.engines))
+	errs = append(errs, closeEngines(l.engines), unmountBelow(ctx, l.dir))
+	for _, n := range l.Nodes() {
+		errs = append(errs, n.unplug())
+	}
+	if l.network != nil {
+		errs = append(errs, l.network.Close())
+	}
 	if err := os.RemoveAll(l.dir); err != nil {
 		errs = append(errs, fmt.Errorf("remove the lab: %w", err))
 	}
@@ -329,5 +357,5 @@ func (l *Lab) Close() error {
 func (l *Lab) logf(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fmt.Fprintf(l.cfg.Log, format+"\n", args...)
+	fmt.Fprintf(l.cfg.Log, time.Now().Format("15:04:05.000 ")+format+"\n", args...)
 }

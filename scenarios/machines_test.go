@@ -8,12 +8,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/exitae337/orchestergo/runtime/docker/dockertest"
+	"github.com/exitae337/orchestergo/scenarios"
 )
 
 // A machine has a name, addresses and a docker engine of its own, and nothing of
@@ -33,33 +36,39 @@ type machine struct {
 
 // A network joins machines, as a switch does.
 type network struct {
-	t   testing.TB
-	pid string
+	t testing.TB
+	*scenarios.Switch
 }
 
 // newNetwork makes a network that ends with the test.
 func newNetwork(t testing.TB) *network {
 	t.Helper()
-	if _, err := exec.LookPath("ip"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("no network between machines, and CI must have one: %v", err)
+	needNetwork(t)
+	sw, err := scenarios.NewSwitch()
+	must(t, err)
+	t.Cleanup(func() { must(t, sw.Close()) })
+	return &network{t, sw}
+}
+
+// needNetwork skips a test where there can be no network between machines, unless the
+// variable CI is true: then the test fails.
+func needNetwork(t testing.TB) {
+	t.Helper()
+	why := ""
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		why = "it takes root on linux"
+	}
+	for _, program := range []string{"ip", "iptables-restore", "unshare", "nsenter"} {
+		if _, err := exec.LookPath(program); err != nil && why == "" {
+			why = err.Error()
 		}
-		t.Skipf("no network between machines: %v", err)
 	}
-	sw := exec.Command("unshare", "--net", "sh", "-c", "ip link add switch type bridge && ip link set switch up && echo up && exec cat")
-	in, err := sw.StdinPipe()
-	must(t, err)
-	out, err := sw.StdoutPipe()
-	must(t, err)
-	must(t, sw.Start())
-	t.Cleanup(func() {
-		in.Close()
-		_ = sw.Wait() // it was ended
-	})
-	if _, err := out.Read(make([]byte, 3)); err != nil {
-		t.Fatalf("make a switch: %v", err)
+	switch {
+	case why != "" && os.Getenv("CI") == "true":
+		t.Fatalf("no network between machines, and CI must have one: %s", why)
+	case why != "":
+		t.Skipf("no network between machines: %s", why)
 	}
-	return &network{t: t, pid: fmt.Sprint(sw.Process.Pid)}
 }
 
 // machine makes a machine and connects it: eth0 with the first address has the
@@ -71,23 +80,15 @@ func (n *network) machine(name string, addrs ...string) *machine {
 	m := &machine{Second: dockertest.NewSecond(n.t, dockertest.SecondConfig{Machine: name}), t: n.t, name: name}
 	m.env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ORCH_") }),
 		"PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"), "DOCKER_HOST="+m.Host(), "HOME=/var/lib")
+	pid, err := strconv.Atoi(m.PID())
+	must(n.t, err)
 	for i, addr := range addrs {
 		link := []string{"eth0", "tailscale0"}[i]
-		port := name + "-" + link[:1]
-		n.run("ip", "link", "add", port, "type", "veth", "peer", "name", link, "netns", m.PID())
-		n.run("ip", "link", "set", port, "master", "switch", "up")
-		m.must("ip addr add " + addr + " dev " + link + " && ip link set " + link + " up")
+		must(n.t, n.Connect(n.t.Context(), pid, name+"-"+link[:1], link, addr))
 	}
-	m.must("ip link set lo up && ip route add default dev eth0")
+	m.must("ip route add default dev eth0")
 	n.t.Cleanup(m.off)
 	return m
-}
-
-func (n *network) run(args ...string) {
-	n.t.Helper()
-	if out, err := exec.Command("nsenter", append([]string{"--target", n.pid, "--net"}, args...)...).CombinedOutput(); err != nil {
-		n.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
-	}
 }
 
 // shell is a command line to be typed at the machine.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,7 +26,11 @@ type Node struct {
 	Offers  api.Resources
 
 	lab    *Lab
+	dir    string // for all of it
+	host   string // address for other nodes
 	client *rest.Client
+	ns     *namespace // its network; nil where it is the machine's
+	rules  string     // its firewall; guarded by the lab's wiring
 
 	mu    sync.Mutex // guards what follows
 	id    api.NodeID // "" until the node was ready once
@@ -40,8 +45,12 @@ type agent struct {
 }
 
 func newNode(l *Lab, name string, base int, offers api.Resources) (*Node, error) {
-	n := &Node{Name: name, Base: base, DataDir: filepath.Join(l.dir, name, "data"), Offers: offers, lab: l}
-	if err := os.MkdirAll(filepath.Dir(n.DataDir), 0o700); err != nil {
+	n := &Node{Name: name, Base: base, Offers: offers, lab: l, dir: filepath.Join(l.dir, name), host: "127.0.0.1"}
+	n.DataDir = filepath.Join(n.dir, "data")
+	if l.cfg.Disk > 0 {
+		n.DataDir = filepath.Join(n.dir, diskDir, "data")
+	}
+	if err := os.MkdirAll(n.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make %s: %w", name, err)
 	}
 	var err error
@@ -51,19 +60,39 @@ func newNode(l *Lab, name string, base int, offers api.Resources) (*Node, error)
 	return n, nil
 }
 
+// ownBase is the base port of nodes that have their network for themselves.
+const ownBase = 7070
+
+// plugIn gives the node a network of its own, which is the lab's, and an address.
+func (n *Node) plugIn(ctx context.Context, number int) error {
+	n.host = fmt.Sprintf("10.77.%d.%d", number/250, 1+number%250)
+	var err error
+	if n.ns, err = newNamespace("true"); err != nil {
+		return fmt.Errorf("make the network of %s: %w", n.Name, err)
+	}
+	return n.lab.network.Connect(ctx, n.ns.pid(), n.Name, "eth0", n.host+"/16")
+}
+
+func (n *Node) unplug() error {
+	if n.ns == nil {
+		return nil
+	}
+	return n.ns.close()
+}
+
 // APIAddr is host and port of the node's API, or its socket.
 func (n *Node) APIAddr() string {
-	if n.lab.cfg.Sockets {
-		return "unix://" + filepath.Join(filepath.Dir(n.DataDir), "orch.sock")
+	if n.lab.cfg.Sockets || n.lab.cfg.Network {
+		return "unix://" + filepath.Join(n.dir, "orch.sock")
 	}
 	return loopback(n.Base)
 }
 
 // GossipAddr is host and port that other nodes join.
-func (n *Node) GossipAddr() string { return loopback(n.Base + 1) }
+func (n *Node) GossipAddr() string { return net.JoinHostPort(n.host, strconv.Itoa(n.Base+1)) }
 
 // LogFile is what its agents wrote.
-func (n *Node) LogFile() string { return filepath.Join(filepath.Dir(n.DataDir), "agent.log") }
+func (n *Node) LogFile() string { return filepath.Join(n.dir, "agent.log") }
 
 // Service asks this node and no other.
 func (n *Node) Service() api.Service { return n.client }
@@ -115,7 +144,7 @@ func (a *agent) how() string {
 // flags are those with which every agent of the node is started.
 func (n *Node) flags() []string {
 	own := []string{
-		"--name", n.Name, "--data-dir", n.DataDir, "--bind", "127.0.0.1", "--advertise", "127.0.0.1",
+		"--name", n.Name, "--data-dir", n.DataDir, "--bind", n.host, "--advertise", n.host,
 		"--ports", strconv.Itoa(n.Base), "--api", n.APIAddr(), "--drivers", n.lab.cfg.Driver, "--profile", n.lab.cfg.Profile,
 		"--cpus", n.Offers.CPUs.String(), "--memory", strconv.FormatInt(int64(n.Offers.Memory), 10),
 	}
@@ -136,7 +165,11 @@ func (n *Node) run(ctx context.Context, verb []string) error {
 		return fmt.Errorf("start %s: %w", n.Name, err)
 	}
 	defer log.Close() // the agent has its own
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), n.lab.cfg.Binary, append(verb, n.flags()...)...)
+	args := append(append([]string{n.lab.cfg.Binary}, verb...), n.flags()...)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), args[0], args[1:]...)
+	if n.ns != nil {
+		cmd = inside(context.WithoutCancel(ctx), n.ns.pid(), args...)
+	}
 	cmd.Stdout, cmd.Stderr, cmd.Env = log, log, n.env()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
