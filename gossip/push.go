@@ -23,8 +23,11 @@ const (
 	outboxMost = 4096
 )
 
-// errUnsynced is a peer's answer to a push before a sync.
-var errUnsynced = errors.New("not synced yet")
+// Answers of a peer that takes no records, or whose disk does not count.
+var (
+	errUnsynced = errors.New("not synced yet")
+	errNoMember = errors.New("not a member yet: its next start may find nothing")
+)
 
 // outbox is what waits to be pushed to one peer, the newest version of each key.
 type outbox struct {
@@ -113,15 +116,15 @@ type pushResult struct {
 }
 
 // pushDurable pushes recs to id in a goroutine of its own, which outlives the
-// caller, and reports once. A sync does as well as a push.
+// caller, and reports once. A sync comes first where there was none yet.
 func (r *Replica) pushDurable(id peer.ID, recs []Record, results chan<- pushResult) {
 	ok := r.spawn(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 		defer cancel()
 		greater, err := r.pushTo(ctx, id, recs, pushRequest{Durable: true})
 		if errors.Is(err, errUnsynced) {
-			if err = r.SyncNow(ctx, id); err == nil {
-				greater, err = r.greaterThan(recs)
+			if err = r.SyncNow(ctx, id); err == nil { // it has them now; but does its disk count?
+				greater, err = r.pushTo(ctx, id, recs, pushRequest{Durable: true})
 			}
 		}
 		if err != nil {
@@ -133,22 +136,6 @@ func (r *Replica) pushDurable(id peer.ID, recs []Record, results chan<- pushResu
 	if !ok {
 		results <- pushResult{err: ErrClosed}
 	}
-}
-
-// greaterThan returns the table's records where they are greater than recs.
-func (r *Replica) greaterThan(recs []Record) (greater []Record, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, rec := range recs {
-		cur, ok := r.table.Get(rec.Key)
-		if !ok {
-			return nil, fmt.Errorf("%s: %w", rec.Key, ErrNotKept)
-		}
-		if cur.Stamp != rec.Stamp {
-			greater = append(greater, cur)
-		}
-	}
-	return greater, nil
 }
 
 // spread queues records for the live peers except one: all of them while they are
@@ -318,8 +305,11 @@ func (r *Replica) answerPush(ctx context.Context, from peer.ID, req pushRequest)
 	for _, no := range m.Refused {
 		reply.Refused = append(reply.Refused, no.Key)
 	}
-	if req.Durable {
-		return reply, wait(ctx)
+	switch {
+	case !req.Durable:
+		return reply, nil
+	case !r.cfg.Vouch():
+		return reply, errNoMember
 	}
-	return reply, nil
+	return reply, wait(ctx)
 }

@@ -35,6 +35,9 @@ type ReplicaConfig struct {
 	Members func() []Peer
 	// Alive lists the peers to talk to, this node or not. nil: all connected.
 	Alive func() []peer.ID
+	// Vouch says whether the next start on this disk will find what is on it: until
+	// then this node's is none of the disks that make a write safe. nil: it will.
+	Vouch func() bool
 	// OnChange gets what changed here, in order, outside the lock. dropped keys
 	// went before changed came. It must not block; it may call the Replica.
 	OnChange func(changed []Record, dropped []string)
@@ -129,6 +132,9 @@ func (c *ReplicaConfig) defaults() {
 	}
 	if c.Alive == nil {
 		c.Alive = func() []peer.ID { return c.Host.Network().Peers() }
+	}
+	if c.Vouch == nil {
+		c.Vouch = func() bool { return true }
 	}
 	if c.Retention <= 0 {
 		c.Retention = DefaultRetention

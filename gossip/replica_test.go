@@ -174,6 +174,36 @@ func TestReplicateCountsDisks(t *testing.T) {
 	}
 }
 
+// A disk that may be blank at the next start does not count, whether what is written
+// comes by a push or by the first sync.
+func TestReplicateCountsNoDiskThatMayBeForgotten(t *testing.T) {
+	var member atomic.Bool
+	nodes := repCluster(t, 2, func(c *gossip.ReplicaConfig) {
+		c.Vouch = member.Load
+		known := c.Host.Peerstore()
+		c.Alive = func() []peer.ID { return known.PeersWithAddrs() } // connected or not
+	})
+	for v, unsynced := range []bool{false, true} {
+		if unsynced {
+			id := nodes[1].host.ID()
+			if err := nodes[0].host.Network().ClosePeer(id); err != nil {
+				t.Fatal(err)
+			}
+			repUntil(t, "the end of the connection", func() bool { return !nodes[0].Synced(id) })
+		}
+		job := tblJob("web", 7, uint64(v+1), "a")
+		ack, err := nodes[0].Replicate(t.Context(), 2, job)
+		if err != nil || ack.Disks != 1 || len(ack.Greater) > 0 {
+			t.Errorf("ack %+v, %v, want 1 disk", ack, err)
+		}
+		repUntil(t, "the record on the other node", func() bool { return repHas(nodes[1], job) })
+	}
+	member.Store(true)
+	if ack, err := nodes[0].Replicate(t.Context(), 2, tblJob("web", 7, 3, "a")); err != nil || ack.Disks != 2 {
+		t.Errorf("ack %+v, %v, want 2 disks", ack, err)
+	}
+}
+
 // What counts as a disk is one: look at the files as they are at that moment.
 func TestReplicatedIsOnDisk(t *testing.T) {
 	nodes := repCluster(t, 3, nil)

@@ -72,6 +72,7 @@ type core struct {
 
 // hooks are how whoever watches a core hears of what it does. Nil ones are not called.
 type hooks struct {
+	enter   func() error                                                 // before it is ready, and anything is promised on its disk
 	noted   func(key string, prev entry, r gossip.Record, now time.Time) // news in the index
 	failed  func(k SlotKey)                                              // an attempt of this node
 	retried func(job string)                                             // an auction left slots of it over

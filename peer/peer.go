@@ -86,6 +86,7 @@ type Peer struct {
 	revisions  *revisions
 
 	turns   atomic.Uint64   // looks taken
+	member  atomic.Bool     // the secret is stored: the next agent here will be of this cluster, too
 	wake    chan struct{}   // the loop should look
 	relist  chan struct{}   // containers may have changed
 	recheck chan struct{}   // a driver may have changed
@@ -139,11 +140,13 @@ func New(cfg Config) (*Peer, error) {
 	}
 	p.id, p.boot, p.log = cfg.Dir.ID, newBoot(), cfg.Log.WithField("node", cfg.Name)
 	p.cluster, p.lock, p.around = cfg.Secret.ClusterID(), cfg.Dir.LockPath(), around{p}
-	p.hooks = hooks{noted: p.noted, failed: p.countFailure, retried: func(job string) { p.revisions.bump(job) }}
+	p.hooks = hooks{enter: p.enter, noted: p.noted, failed: p.countFailure, retried: func(job string) { p.revisions.bump(job) }}
 	p.events, p.revisions, p.sights = newEventLog(p.boot), newRevisions(p.boot), newSights()
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.metrics = newMetrics(p.driverNames())
-	return p, nil
+	stored, ok, err := cfg.Dir.Secret()
+	p.member.Store(ok && stored == cfg.Secret)
+	return p, err
 }
 
 // Open opens the table, binds the ports and reports what is in their way. What it
@@ -195,7 +198,7 @@ func (p *Peer) openGossip(ctx context.Context) (err error) {
 func (p *Peer) openTable() (err error) {
 	p.replica, err = gossip.NewReplica(gossip.ReplicaConfig{
 		Host: p.host, Boot: p.boot, Path: filepath.Join(p.cfg.Dir.Path, "table.db"), AsideDir: p.asideDir(),
-		Rules: Rules(), Members: p.tableMembers, Alive: p.alivePeers, OnChange: p.tableChanged, OnSync: p.metrics.synced, OnAside: p.tellAside, Log: p.log,
+		Rules: Rules(), Vouch: p.member.Load, Members: p.tableMembers, Alive: p.alivePeers, OnChange: p.tableChanged, OnSync: p.metrics.synced, OnAside: p.tellAside, Log: p.log,
 	})
 	if err != nil {
 		return err
@@ -299,6 +302,17 @@ func (p *Peer) ID() api.NodeID { return p.id }
 func (p *Peer) Addresses() (gossipAddr, peerAddr string) {
 	return net.JoinHostPort(p.cfg.Advertise.String(), strconv.Itoa(p.membership.GossipPort())),
 		net.JoinHostPort(p.cfg.Advertise.String(), strconv.Itoa(p.cfg.PeerPort))
+}
+
+// enter makes this node's disk one of the cluster's for good. Without the secret the
+// next agent would take what is there for what is left of a join that came to nothing.
+func (p *Peer) enter() error {
+	if p.member.Load() {
+		return nil
+	}
+	err := p.cfg.Dir.SetSecret(p.cfg.Secret)
+	p.member.Store(err == nil)
+	return err
 }
 
 // Join makes one attempt to join through addresses of members, and has one of

@@ -309,6 +309,12 @@ func (c *core) becomeReady(now time.Time) {
 		c.notReady = "waiting for other nodes to be seen"
 		return
 	}
+	if c.hooks.enter != nil {
+		if err := c.hooks.enter(); err != nil {
+			c.notReady = err.Error()
+			return
+		}
+	}
 	c.ready, c.readySince, c.notReady = true, now, ""
 	c.log.WithField("after", now.Sub(c.started).Round(time.Millisecond)).Info("ready")
 }

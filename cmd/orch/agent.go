@@ -34,7 +34,6 @@ type agent struct {
 	within time.Duration // joining must succeed in that time; 0 tries for ever
 	log    *logrus.Logger
 	dir    *peer.Dir
-	stored bool                     // the secret is in the data directory
 	note   string                   // why the address for the others was chosen
 	others []string                 // addresses that were not
 	offers api.Resources            // of this machine
@@ -109,7 +108,7 @@ func (a *agent) findCluster() (membership, error) {
 		}
 	}
 	if used && (len(a.seeds) == 0 || a.flags.tokenFile == "" && a.flags.token == "") {
-		to.secret, a.stored = own, true
+		to.secret = own
 		to.fresh = len(a.seeds) == 0 && a.dir.Blank() // it ended before there was anything
 		return to, nil
 	}
@@ -117,7 +116,7 @@ func (a *agent) findCluster() (membership, error) {
 		if a.flags.tokenFile != "" || a.flags.token != "" {
 			return to, usageError(a.cmd, "a token was given, but nobody to join: add --join HOST, or leave the token out to start a new cluster")
 		}
-		to.secret, to.fresh, a.stored = peer.NewSecret(), true, true
+		to.secret, to.fresh = peer.NewSecret(), true
 		return to, a.dir.SetSecret(to.secret)
 	}
 	token, err := a.flags.needToken(a.cmd, a.env)
@@ -131,7 +130,6 @@ func (a *agent) findCluster() (membership, error) {
 		return to, api.Errorf(api.Stale, "the data directory %s belongs to cluster %s, the token to cluster %s", a.dir.Path, own.ClusterID(), to.secret.ClusterID()).
 			WithHint("choose another --data-dir, or move that one away to let this machine join anew")
 	}
-	a.stored = used
 	return to, nil
 }
 

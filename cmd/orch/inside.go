@@ -132,11 +132,8 @@ func (a *agent) withdraw(ctx context.Context, in *inside) {
 	}
 }
 
-// wait blocks until the agent should end. It stores the secret once the cluster was
-// reached, and changes the cluster when asked to.
+// wait blocks until the agent should end, and changes the cluster when asked to.
 func (a *agent) wait(ctx context.Context, served chan error) error {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -152,14 +149,6 @@ func (a *agent) wait(ctx context.Context, served chan error) error {
 			if err := a.move(ctx, m); err != nil || a.in == nil {
 				return err
 			}
-		case <-tick.C:
-			if a.stored || a.in.Ready(ctx) != nil {
-				continue
-			}
-			if err := a.dir.SetSecret(a.in.to.secret); err != nil {
-				return err
-			}
-			a.stored = true
 		}
 	}
 }
@@ -216,23 +205,29 @@ func (a *agent) move(ctx context.Context, m moving) error {
 	if m.settled(old) { // a job came in before it stopped
 		return a.enter(ctx, membership{secret: old.to.secret, seeds: old.to.seeds})
 	}
+	_, member, err := a.dir.Secret()
+	if err != nil {
+		m.reply <- moved{err: err}
+		return err
+	}
 	if err := a.replace(ctx, m.to); err != nil {
 		a.log.WithError(err).Warn("the other cluster was not joined: going back")
 		m.reply <- moved{err: api.Errorf(api.JoinFailed, "%v", err).WithHint("this node goes back to its own cluster")}
-		return a.goBack(ctx, old.to)
+		return a.goBack(ctx, old.to, member)
 	}
 	a.log.WithField("cluster", m.to.secret.ClusterID()).Info("joined")
 	m.reply <- moved{in: a.in}
 	return nil
 }
 
-// goBack makes the node anew in the cluster that it was to be in before.
-func (a *agent) goBack(ctx context.Context, to membership) error {
+// goBack makes the node anew in the cluster that it was to be in before, of which it
+// may have been a member.
+func (a *agent) goBack(ctx context.Context, to membership, member bool) error {
 	if err := a.dir.Forget(); err != nil {
 		return err
 	}
-	to.fresh, to.within = a.stored, 0 // if it ever was in it, it was alone
-	if a.stored {
+	to.fresh, to.within = member, 0 // if it ever was in it, it was alone
+	if member {
 		if err := a.dir.SetSecret(to.secret); err != nil {
 			return err
 		}
@@ -259,8 +254,7 @@ func (a *agent) replace(ctx context.Context, to membership) error {
 		a.withdraw(ctx, a.in)
 		return errors.Join(err, a.in.end())
 	}
-	a.stored = true
-	return a.dir.SetSecret(to.secret)
+	return nil
 }
 
 // serverConfig is how a node is asked. Beyond loopback that takes the token.
