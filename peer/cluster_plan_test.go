@@ -44,6 +44,9 @@ func TestClusterPlan(t *testing.T) {
 		if len(on) != 3 || first.ETag != "" {
 			t.Errorf("spread over %v, ETag %q", on, first.ETag)
 		}
+		if none := check("a job of no tasks", service("none", 0), true, "create", map[string]int{}); none.Plan.Slots == nil {
+			t.Error("a job of no tasks: its slots are no list")
+		}
 		big := service("big", 4) // a copy fills a node
 		big.Resources = eightCPUs
 		for i, s := range check("a job that does not fit", big, true, "create", map[string]int{"create": 4}).Plan.Slots {

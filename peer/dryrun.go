@@ -52,7 +52,7 @@ func (p *Peer) dryRun(c change, now time.Time) (api.Job, bidding.Lot, error) {
 	}
 	nodes := p.nodes(now)
 	w := p.world(nodes, now)
-	plan.Slots = append(p.dropped(w, next), p.planned(w, next)...)
+	plan.Slots = append(append(plan.Slots, p.dropped(w, next)...), p.planned(w, next)...) // a list, if of nothing
 	for i := range plan.Slots {
 		s := &plan.Slots[i]
 		s.FromName, s.NodeName = nameOf(nodes, s.From), nameOf(nodes, s.Node)
