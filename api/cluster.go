@@ -26,6 +26,14 @@ type Membership interface {
 	NodeDigest(ctx context.Context, node string) (Digest, error)
 	// NodeView lists the nodes as one of them sees them, as Nodes does there.
 	NodeView(ctx context.Context, node string) ([]Node, error)
+	// NodeAsides lists the jobs that one node has set aside and nobody has restored,
+	// the oldest first.
+	NodeAsides(ctx context.Context, node string) ([]Aside, error)
+	// Restore makes a job anew of one that a node has set aside, as Submit does: the
+	// same specification, in a new life, stopped if it was stopped. It fails with
+	// JobExists if a job of that name is there, with JobNotFound if nothing like r is
+	// set aside.
+	Restore(ctx context.Context, node string, r Restoring, o WriteOptions) (Written, error)
 }
 
 // Cluster is a cluster as one of its nodes sees it.

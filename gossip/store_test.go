@@ -294,6 +294,24 @@ func TestAsideFiles(t *testing.T) {
 			t.Errorf("read %+v", a)
 		}
 	}
+
+	if err := errors.Join(got[1].Settle("j/a"), os.WriteFile(got[0].File, []byte(`{"records": [`), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	got, err = gossip.ListAside(dir)
+	if err != nil || len(got) != 2 {
+		t.Fatalf("list: %v, %v, want two files", got, err)
+	}
+	settled, damaged := got[0], got[1] // which was written just now
+	if !reflect.DeepEqual(settled.Settled, []string{"j/a"}) || !reflect.DeepEqual(settled.Records, recs) || settled.Damage != nil {
+		t.Errorf("settled: %+v", settled)
+	}
+	if damaged.Damage == nil || !strings.Contains(damaged.Damage.Error(), damaged.File) || damaged.Records != nil || damaged.Time.IsZero() {
+		t.Errorf("damaged: %+v", damaged)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "new-*")); err != nil || len(left) != 0 {
+		t.Errorf("files half written: %v, %v", left, err)
+	}
 }
 
 func FuzzDiskRecord(f *testing.F) {

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -55,13 +53,11 @@ func (p *Peer) alarms() []api.Alarm {
 		}
 	}
 	slices.SortFunc(out, func(a, b api.Alarm) int { return cmp.Compare(a.Code+a.Detail, b.Code+b.Detail) })
-	if files, err := os.ReadDir(p.asideDir()); err == nil && len(files) > 0 {
-		raise("set_aside", "node %s set jobs aside that the others had forgotten: see %s", p.cfg.Name, p.asideDir())
+	if p.asideLeft > 0 {
+		raise("set_aside", "node %s set aside %s that the others did not know: orch recover lists and restores them", p.cfg.Name, plural(p.asideLeft, "job"))
 	}
 	return out
 }
-
-func (p *Peer) asideDir() string { return filepath.Join(p.cfg.Dir.Path, "aside") }
 
 // JoinCluster makes this node a member of the cluster of a token, see api.Service.
 // For another cluster than its own, its program has to make it anew.

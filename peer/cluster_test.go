@@ -31,13 +31,14 @@ import (
 // A cluster is several whole nodes in one process and in the time of a bubble:
 // real agents, gossip, streams and disks; the network and the engines are in memory.
 type cluster struct {
-	t      *testing.T
-	net    *memnet.Net
-	secret peer.Secret
-	dir    string // has the disks of all
-	nodes  []*node
-	twice  bool           // views differed: two nodes may have started one epoch of a slot
-	want   map[string]int // copies that have to run, by job: what was acknowledged
+	t         *testing.T
+	net       *memnet.Net
+	secret    peer.Secret
+	dir       string // has the disks of all
+	nodes     []*node
+	twice     bool           // views differed: two nodes may have started one epoch of a slot
+	retention time.Duration  // of what is removed, for agents that are started; 0 is the usual one
+	want      map[string]int // copies that have to run, by job: what was acknowledged
 }
 
 // node is a host: its disk and its engine. The agent on it comes and goes.
@@ -155,7 +156,7 @@ func (n *node) open(fresh bool) (*agent, error) {
 	a.Peer, err = peer.New(peer.Config{
 		Dir: dir, Secret: n.c.secret, Name: n.name, Advertise: nd.Addr(), GossipPort: memnet.GossipPort, PeerPort: memnet.PeerPort,
 		Profile: gossip.ProfileLAN, Drivers: []runtime.Driver{a.driver}, Capacity: n.room, Labels: n.labels, Version: api.Version{Version: "test"},
-		Seeds: seeds, Fresh: fresh, Move: n.move, Log: clusterLog(n.c.t), Host: a.host, Transport: tr, Dial: nd.Dial,
+		Seeds: seeds, Fresh: fresh, Retention: n.c.retention, Move: n.move, Log: clusterLog(n.c.t), Host: a.host, Transport: tr, Dial: nd.Dial,
 	})
 	if err != nil {
 		return nil, err

@@ -50,15 +50,21 @@ type question struct {
 	On bool `json:"on,omitempty"`
 	// Labels is what the asked node is given.
 	Labels api.LabelChange `json:"labels,omitempty"`
+	// Restoring is what the asked node is to make anew, and Options those of the write.
+	Restoring *api.Restoring   `json:"restoring,omitempty"`
+	Options   api.WriteOptions `json:"options,omitzero"`
 	// Boot is the asking node's.
 	Boot string `json:"boot,omitempty"`
 }
 
 // patience is how long the first and every next answer may take. An engine with
-// many containers needs its time to list them.
+// many containers needs its time to list them, and a write to reach other disks.
 func (q question) patience() time.Duration {
-	if q.Op == "containers" {
+	switch q.Op {
+	case "containers":
 		return engineWait + dataWait
+	case "restore":
+		return 2*writeTimeout + dataWait
 	}
 	return dataWait
 }
@@ -78,6 +84,8 @@ type answer struct {
 
 	Auctions []heldAuction `json:"auctions,omitempty"`
 	Task     *api.Task     `json:"task,omitempty"`
+	Asides   []api.Aside   `json:"asides,omitempty"`
+	Written  *api.Written  `json:"written,omitempty"`
 
 	Labels map[string]string `json:"labels,omitempty"` // of the node that answers
 }
@@ -186,6 +194,10 @@ func (p *Peer) reply(ctx context.Context, q question, send func(answer) error) a
 		return answer{Error: asAPIError(p.ownContainers(ctx, func(some []api.Container) error { return send(answer{Held: some}) }))}
 	case "nodes":
 		return answer{Error: asAPIError(p.ownView(ctx, func(some []api.Node) error { return send(answer{Nodes: some}) }))}
+	case "asides":
+		return answer{Error: asAPIError(p.ownAsides(func(some []api.Aside) error { return send(answer{Asides: some}) }))}
+	case "restore":
+		return p.restoreOwn(ctx, q)
 	case "on":
 		return answer{On: p.onIt(q.Job, q.Life)}
 	case "pending":

@@ -33,7 +33,7 @@
 // The node: identity.go, host.go, peer.go (composed, run, stopped), loop.go
 // (look and act), view.go (who is here). The market: award.go (as bidder),
 // market.go (as auctioneer), release.go. Tasks: ops.go, reap.go,
-// leave.go. What a node is told to say of itself (drain, cordon, labels): amend.go.
+// leave.go. What was taken out of the table after an absence: aside.go. What a node is told to say of itself (drain, cordon, labels): amend.go.
 // Requests: write.go with change.go (conditions, versions, disks), keys.go,
 // generations.go, dryrun.go, read.go, nodes.go, logs.go with logs_source.go and
 // logs_merge.go, explain.go (api.Service), history.go (attempts that are over),

@@ -67,7 +67,8 @@ type Config struct {
 	// stops this Peer and makes another. nil: the node stays where it is.
 	Move func(context.Context, Secret, api.Joining) (api.Joined, error)
 
-	// For tests in virtual time; nil is the real thing.
+	// For tests in virtual time; nil and 0 are the real thing.
+	Retention time.Duration // of what was removed
 	Host      host.Host
 	Transport memberlist.Transport
 	Dial      gossip.DialFunc
@@ -103,12 +104,15 @@ type Peer struct {
 	listNext   time.Time     // the next one begins no earlier
 	accepting  sync.Mutex    // held from looking at the ledger until what was accepted is in the index
 
+	asides sync.Mutex // held while files of what was set aside are read and written
+
 	mu        sync.Mutex // guards all below, but what is set once before Run: cfg to hooks of the core
 	core                 // what this node knows and decides
 	past      history
 	queued    []func(context.Context)  // for the loop to begin
 	broke     map[api.NodeID]time.Time // when the connection to a node broke last
 	repairs   map[SlotKey]repair       // slots that were lost with their nodes, and do not run yet
+	asideLeft int                      // jobs that this node has set aside and nobody has restored
 	published map[string]string        // tags last handed to Serf
 	publishAt time.Time
 	sights    // what was last told of it all
@@ -169,6 +173,9 @@ func (p *Peer) Open(ctx context.Context) (err error) {
 	if err = p.openTable(); err != nil {
 		return err
 	}
+	if _, err := p.listAside(); err != nil {
+		p.log.WithError(err).Warn("what was set aside cannot be listed")
+	}
 	if err = p.openGossip(ctx); err != nil {
 		return err
 	}
@@ -198,7 +205,7 @@ func (p *Peer) openGossip(ctx context.Context) (err error) {
 func (p *Peer) openTable() (err error) {
 	p.replica, err = gossip.NewReplica(gossip.ReplicaConfig{
 		Host: p.host, Boot: p.boot, Path: filepath.Join(p.cfg.Dir.Path, "table.db"), AsideDir: p.asideDir(),
-		Rules: Rules(), Vouch: p.member.Load, Members: p.tableMembers, Alive: p.alivePeers, OnChange: p.tableChanged, OnSync: p.metrics.synced, OnAside: p.tellAside, Log: p.log,
+		Retention: p.cfg.Retention, Rules: Rules(), Vouch: p.member.Load, Members: p.tableMembers, Alive: p.alivePeers, OnChange: p.tableChanged, OnSync: p.metrics.synced, OnAside: p.tellAside, Log: p.log,
 	})
 	if err != nil {
 		return err

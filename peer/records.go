@@ -57,6 +57,7 @@ type JobRecord struct {
 	UpdatedAt  time.Time `json:"updated_at"`
 	Previous   *api.Job  `json:"previous,omitempty"` // the specification before this one, with its generation and ETag
 	Keys       []UsedKey `json:"keys,omitempty"`     // of the last requests that changed it, oldest first
+	Restored   int64     `json:"restored,omitempty"` // the life that this one was made of, which a node had set aside
 	Forced     bool      `json:"forced,omitempty"`   // of a removed job: its tasks are killed, not asked to end
 
 	Stamp   gossip.Stamp `json:"-"`

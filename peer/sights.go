@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/exitae337/orchestergo/api"
@@ -194,9 +195,16 @@ func (p *Peer) lasting(now time.Time) map[string]alarm {
 // tellAside tells of jobs that were taken out of the table after an absence.
 func (p *Peer) tellAside(a gossip.Aside) {
 	now := time.Now()
+	p.mu.Lock()
+	for _, r := range a.Records {
+		if strings.HasPrefix(r.Key, jobKey("")) {
+			p.asideLeft++
+		}
+	}
+	p.mu.Unlock()
 	p.events.add(now, alarm{
 		kind: api.EventAlarmSetAside, node: p.id, name: p.cfg.Name,
-	}.event(api.EventAlarmSetAside, now, fmt.Sprintf("%d records that nobody else knows were set aside in %s", len(a.Records), a.File)))
+	}.event(api.EventAlarmSetAside, now, fmt.Sprintf("%d records that nobody else knows were set aside in %s; orch recover restores them", len(a.Records), a.File)))
 }
 
 // tellUnserved tells which slots nobody serves, and which lost ones are back. Lock held.

@@ -34,11 +34,16 @@ func (p *Peer) Submit(ctx context.Context, spec api.Job, o api.WriteOptions) (ap
 	if err := spec.Validate(); err != nil {
 		return api.Written{}, err
 	}
-	w, err := p.writeJob(ctx, p.creation(spec.Spec(), o))
+	return p.create(ctx, p.creation(spec.Spec(), o))
+}
+
+// create writes a job that must not be there yet.
+func (p *Peer) create(ctx context.Context, ch change) (api.Written, error) {
+	w, err := p.writeJob(ctx, ch)
 	var e *api.Error
-	if errors.As(err, &e) && e.Code == api.Stale && e.Current != nil && o.Meets(e.Current.ETag) {
+	if errors.As(err, &e) && e.Code == api.Stale && e.Current != nil && ch.opts.Meets(e.Current.ETag) {
 		return w, &api.Error{
-			Code: api.JobExists, Detail: fmt.Sprintf("job %s was created elsewhere at the same time", spec.Name), Current: e.Current, Hint: takenHint(spec.Name),
+			Code: api.JobExists, Detail: fmt.Sprintf("job %s was created elsewhere at the same time", ch.name), Current: e.Current, Hint: takenHint(ch.name),
 		}
 	}
 	return w, err

@@ -185,6 +185,15 @@ func TestContractTheRest(t *testing.T) {
 		equal(t, "the nodes as n2 sees them", seen, []api.Node{oneNode()})
 		equal(t, "error", err, nil)
 		equal(t, "as asked", f.called()[len(f.called())-1], "nodeview n 2")
+		aside, err := svc.NodeAsides(ctx, "n 2")
+		equal(t, "set aside", aside, []api.Aside{oneAside()})
+		equal(t, "error", err, nil)
+		restored, err := svc.Restore(ctx, "n 2", api.Restoring{Job: "web", File: "aside-1.json"}, api.WriteOptions{})
+		equal(t, "restored", restored.Created && restored.Disks == 3 && restored.Job.Name == "web", true)
+		equal(t, "error", err, nil)
+		equal(t, "as asked", f.called()[len(f.called())-2], "restore n 2 aside-1.json")
+		_, err = svc.Restore(ctx, "n2", api.Restoring{Job: "web"}, api.WriteOptions{})
+		equal(t, "restored again", api.CodeOf(err), api.JobExists)
 
 		equal(t, "ready", svc.Ready(ctx), nil)
 		v, err := svc.Version(ctx)
@@ -306,8 +315,13 @@ func TestContractErrors(t *testing.T) {
 				"Containers": func() error { _, err := svc.NodeContainers(ctx, "n1"); return err },
 				"Digest":     func() error { _, err := svc.NodeDigest(ctx, "n1"); return err },
 				"View":       func() error { _, err := svc.NodeView(ctx, "n1"); return err },
-				"Ready":      func() error { return svc.Ready(ctx) },
-				"Version":    func() error { _, err := svc.Version(ctx); return err },
+				"Asides":     func() error { _, err := svc.NodeAsides(ctx, "n1"); return err },
+				"Restore": func() error {
+					_, err := svc.Restore(ctx, "n1", api.Restoring{Job: "web"}, api.WriteOptions{})
+					return err
+				},
+				"Ready":   func() error { return svc.Ready(ctx) },
+				"Version": func() error { _, err := svc.Version(ctx); return err },
 			} {
 				equal(t, method+" fails with "+string(code), call(), f.err)
 			}

@@ -454,6 +454,28 @@ func (f *fake) NodeView(_ context.Context, node string) ([]api.Node, error) {
 	return []api.Node{oneNode()}, nil
 }
 
+func (f *fake) NodeAsides(_ context.Context, node string) ([]api.Aside, error) {
+	if err := f.call("nodeasides ", node); err != nil {
+		return nil, err
+	}
+	return []api.Aside{oneAside()}, nil
+}
+
+func oneAside() api.Aside {
+	spec := webJob().Spec()
+	return api.Aside{Job: "web", Life: 7, Node: nodeB, NodeName: "n2", Time: noon, Reason: "node n1 did not know it", Spec: &spec, Complete: 1,
+		File: "aside-1767355200000.json", Path: "/var/lib/orch/aside/aside-1767355200000.json"}
+}
+
+func (f *fake) Restore(ctx context.Context, node string, r api.Restoring, o api.WriteOptions) (api.Written, error) {
+	if err := f.call("restore ", node, " ", r.File); err != nil {
+		return api.Written{}, err
+	}
+	job := webJob()
+	job.Name = r.Job
+	return f.Submit(ctx, job, o)
+}
+
 func (f *fake) Ready(context.Context) error { return f.call("ready") }
 
 func (f *fake) Version(context.Context) (api.Version, error) {

@@ -1,6 +1,10 @@
 package rest
 
-import "github.com/exitae337/orchestergo/api"
+import (
+	"slices"
+
+	"github.com/exitae337/orchestergo/api"
+)
 
 // An Operation is what openapi.json says of a route beyond the table of routes.
 type Operation struct {
@@ -57,10 +61,13 @@ var Operations = map[string]Operation{
 	"GET /v1/nodes/{id}/containers": {ID: "listContainersOfNode", Out: []api.Container{}, Fails: append(ofNode, api.NodeUnreachable)},
 	"GET /v1/nodes/{id}/digest":     {ID: "getDigestOfNode", Out: api.Digest{}, Fails: append(ofNode, api.NodeUnreachable)},
 	"GET /v1/nodes/{id}/view":       {ID: "listNodesSeenByNode", Out: []api.Node{}, Fails: append(ofNode, api.NodeUnreachable)},
+	"GET /v1/nodes/{id}/aside":      {ID: "listAsideOfNode", Out: []api.Aside{}, Fails: append(ofNode, api.NodeUnreachable)},
 	"GET /v1/cluster":               {ID: "getCluster", Out: api.Cluster{}},
 	"POST /v1/cluster/join":         {ID: "joinCluster", In: api.Joining{}, Out: api.Joined{}, Fails: []api.Code{api.OtherCluster, api.JoinFailed, api.NotReady, api.NotSupported}},
 	"POST /v1/cluster/leave":        {ID: "leaveCluster", In: leaving{}, Out: leaving{}, Status: 202, Fails: []api.Code{api.NotReady}},
-	"GET /v1/events":                {ID: "getEvents", Out: api.Event{}, Fails: []api.Code{api.NotReady, api.TooMany}},
+	"POST /v1/nodes/{id}/aside/restore": {ID: "restoreJob", In: api.Restoring{}, Out: api.Job{}, Status: 201, Write: true, Headers: ofWrite,
+		Fails: slices.Concat(ofNode, ofJob, []api.Code{api.NodeUnreachable, api.JobExists, api.KeyReused})},
+	"GET /v1/events": {ID: "getEvents", Out: api.Event{}, Fails: []api.Code{api.NotReady, api.TooMany}},
 }
 
 // ofWrite are the headers that every write to a job may have.

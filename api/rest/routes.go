@@ -50,6 +50,8 @@ const (
 	pathHeld    = "/v1/nodes/{id}/containers"
 	pathDigest  = "/v1/nodes/{id}/digest"
 	pathView    = "/v1/nodes/{id}/view"
+	pathAside   = "/v1/nodes/{id}/aside"
+	pathRestore = "/v1/nodes/{id}/aside/restore"
 
 	pathExplain    = "/v1/tasks/{id}/explain"
 	pathExplainJob = "/v1/jobs/{name}/explain"
@@ -111,6 +113,8 @@ func routes() []route {
 		{"GET", pathHeld, nil, "what the drivers of a node have, as they say it", (*Server).containers},
 		{"GET", pathDigest, nil, "the digest of a node's table: the same where the table is the same", (*Server).digest},
 		{"GET", pathView, nil, "all nodes, as that one sees them", (*Server).nodeView},
+		{"GET", pathAside, nil, "the jobs that a node set aside after an absence, since the others did not know them", (*Server).asides},
+		{"POST", pathRestore, nil, "make a job anew of one that was set aside: {\"job\":\"web\"}", (*Server).restore},
 
 		{"GET", pathCluster, nil, "the cluster as this node sees it", (*Server).cluster},
 		{"POST", pathJoin, nil, "have this node join a cluster: {\"token\":\"orch-join-1-…\",\"peers\":[\"HOST\"]}", (*Server).join},

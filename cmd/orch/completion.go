@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ const (
 	wordTask  = "task"
 	wordNode  = "node"
 	wordScale = "job=" // and a number is to follow
+	wordAside = "aside"
 )
 
 // wordsOf says what the words of a command can be, of how it is written: those in
@@ -103,7 +105,7 @@ func completeNames(env *Env, words []string) cobra.CompletionFunc {
 		defer cancel()
 		var offered []cobra.Completion
 		for _, word := range words {
-			for _, name := range namesOf(ctx, c, word) {
+			for _, name := range namesOf(ctx, env, c, word) {
 				if strings.HasPrefix(name, typed) && !slices.Contains(args, name) && clean(name) == name {
 					offered = append(offered, name)
 				}
@@ -114,7 +116,7 @@ func completeNames(env *Env, words []string) cobra.CompletionFunc {
 }
 
 // namesOf lists the words of one sort, or none.
-func namesOf(ctx context.Context, c client, word string) []string {
+func namesOf(ctx context.Context, env *Env, c client, word string) []string {
 	var names []string
 	switch word {
 	case wordJob, wordScale:
@@ -127,6 +129,17 @@ func namesOf(ctx context.Context, c client, word string) []string {
 		for _, e := range a.entries {
 			names = append(names, e.value.ID)
 		}
+	case wordAside:
+		quiet := *env
+		quiet.Stderr = io.Discard
+		a, _ := (&recoverCommand{env: &quiet}).read(ctx, c)
+		for _, e := range a.entries {
+			if e.value.Spec != nil {
+				names = append(names, e.value.Job, e.value.File)
+			}
+		}
+		slices.Sort(names)
+		names = slices.Compact(names)
 	case wordNode:
 		a, _ := readAll[api.Node](ctx, c, "/v1/nodes", nil)
 		for _, e := range a.entries {

@@ -51,6 +51,8 @@ type fake struct {
 	digests map[string]string
 	strays  map[string][]api.Container
 	mute    string
+	// asides are what nodes have set aside, by their names.
+	asides map[string][]api.Aside
 	// joined and refused are the answer to a request to join.
 	joined  api.Joined
 	refused error
@@ -381,6 +383,26 @@ func (f *fake) NodeDigest(ctx context.Context, id string) (api.Digest, error) {
 }
 
 func (f *fake) NodeView(ctx context.Context, _ string) ([]api.Node, error) { return f.Nodes(ctx) }
+
+func (f *fake) NodeAsides(ctx context.Context, id string) ([]api.Aside, error) {
+	n, err := f.Node(ctx, id)
+	if f.mute == n.Name {
+		return nil, api.Errorf(api.NodeUnreachable, "node %s cannot be reached: stream reset", n.Name)
+	}
+	return f.asides[n.Name], err
+}
+
+// Restore submits what is set aside.
+func (f *fake) Restore(ctx context.Context, node string, r api.Restoring, o api.WriteOptions) (api.Written, error) {
+	n, _ := f.Node(ctx, node)
+	for _, a := range f.asides[n.Name] {
+		if a.Job == r.Job && a.File == r.File {
+			f.did("restore %s of %s from %s", r.Job, r.File, n.Name)
+			return f.Submit(ctx, *a.Spec, o)
+		}
+	}
+	return api.Written{}, api.Errorf(api.JobNotFound, "node %s has set aside no job %s", n.Name, r.Job)
+}
 
 // NodeContainers is what the tasks say that there is.
 func (f *fake) NodeContainers(ctx context.Context, id string) ([]api.Container, error) {

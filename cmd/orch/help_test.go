@@ -84,6 +84,8 @@ func TestCompletion(t *testing.T) {
 		{exampleCluster(), "scale w", []string{"web=", ":6"}},
 		{exampleCluster(), "explain web", []string{"web", "web.0", "web.1", "web.2", ":4"}},
 		{exampleCluster(), "inspect vps", []string{"vps1", "vps2", ":4"}},
+		{recoverable(), "recover ", []string{"aside-1.json", "aside-2.json", "nightly", "web", ":4"}},
+		{recoverable(), "recover n", []string{"nightly", ":4"}},
 		{exampleCluster(), "node drain h", []string{"home", ":4"}},
 		{exampleCluster(), "node drain 8", []string{"8Qm3vT4k", ":4"}},
 		{evil, "node drain vps", []string{"vps2", ":4"}},

@@ -61,7 +61,7 @@ func newRoot(env *Env) *cobra.Command {
 	group("nodes", "NODES: the machines of the cluster", newNodesCommand(env), newNodeCommand(env))
 	group("jobs", "JOBS: what is to run", newRunCommand(env), newJobsCommand(env), newJobCommand(env), newUpdateCommand(env), newScaleCommand(env), newStopCommand(env),
 		newRestartCommand(env), newRemoveCommand(env), newWaitCommand(env))
-	group("look", "LOOK: what runs where, and why", newPsCommand(env), newInspectCommand(env), newExplainCommand(env), newHistoryCommand(env), newLogsCommand(env), newEventsCommand(env), newCheckCommand(env))
+	group("look", "LOOK: what runs where, and why", newPsCommand(env), newInspectCommand(env), newExplainCommand(env), newHistoryCommand(env), newLogsCommand(env), newEventsCommand(env), newCheckCommand(env), newRecoverCommand(env))
 	group("orch", "ORCH: this program", newVersionCommand(env))
 	root.SetCompletionCommandGroupID("orch")
 	root.AddCommand(newExitCodesTopic(), newFormsTopic(), newEnvironmentTopic())
