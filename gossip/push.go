@@ -251,8 +251,8 @@ func (r *Replica) pushTo(ctx context.Context, id peer.ID, recs []Record, req pus
 		greater = append(greater, reply.Greater...)
 		refused += len(reply.Refused) + max(0, len(reply.Stale)-len(reply.Greater))
 	}
-	if r.Synced(id) && len(greater) > 0 {
-		m, _ := r.absorb(greater)
+	if len(greater) > 0 {
+		m, _, _ := r.absorb(id, greater)
 		r.spread(m.News, id)
 	}
 	if refused > 0 && req.Durable && len(greater) == 0 {
@@ -291,7 +291,10 @@ func (r *Replica) answerPush(ctx context.Context, from peer.ID, req pushRequest)
 	if !r.syncedBoot(from, req.Boot) {
 		return pushReply{Unsynced: true}, nil
 	}
-	m, wait := r.absorb(req.Records)
+	m, wait, ok := r.absorb(from, req.Records)
+	if !ok {
+		return pushReply{Unsynced: true}, nil
+	}
 	if req.Onward {
 		r.spread(m.News, from)
 	}

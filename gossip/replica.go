@@ -82,7 +82,7 @@ type Replica struct {
 
 // replicaPeer is what the edge knows of one peer.
 type replicaPeer struct {
-	life     int           // rises when the last connection closes
+	life     int           // rises when the last connection closes, and when it is distrusted
 	synced   string        // the boot with which a sync completed in this life, or ""
 	behind   bool          // something did not get there: sync soon
 	greeting bool          // its first sync is being tried

@@ -190,9 +190,26 @@ func (r *Replica) putAside(id peer.ID, recs []Record) error {
 	}
 	r.events = append(r.events, replicaEvent{dropped: keys, aside: &a})
 	r.store.Commit(Batch{Delete: keys})
+	r.distrust(id)
 	r.log.WithFields(map[string]any{"peer": id, "file": a.File, "keys": keys}).
 		Warn("while this node was away, records were removed elsewhere; those that nobody else knows any more are set aside in a file")
 	return nil
+}
+
+// distrust takes no records of any peer but one before the next sync with it: who was
+// away as well may still have what was set aside just now. With r.mu held.
+func (r *Replica) distrust(but peer.ID) {
+	r.peersMu.Lock()
+	for id, p := range r.peers {
+		if id != but {
+			p.life++
+			p.synced, p.behind = "", true
+		}
+	}
+	r.peersMu.Unlock()
+	for _, id := range r.cfg.Host.Network().Peers() {
+		r.greet(id)
+	}
 }
 
 func (r *Replica) syncArgs(id peer.ID) SyncArgs {

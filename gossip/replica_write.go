@@ -131,11 +131,11 @@ func (r *Replica) call(e replicaEvent) {
 // completed since the connection and both boots began; otherwise it takes nothing,
 // returns false, and starts a sync.
 func (r *Replica) Receive(ctx context.Context, from peer.ID, recs ...Record) (synced bool, err error) {
-	if !r.Synced(from) {
+	m, wait, ok := r.absorb(from, recs)
+	if !ok {
 		r.greet(from)
 		return false, nil
 	}
-	m, wait := r.absorb(recs)
 	r.spread(m.News, from)
 	return true, wait(ctx)
 }
@@ -143,20 +143,24 @@ func (r *Replica) Receive(ctx context.Context, from peer.ID, recs ...Record) (sy
 // ReceiveLazy is Receive without waiting for the disk. A Put that follows it is
 // not on disk before it.
 func (r *Replica) ReceiveLazy(from peer.ID, recs ...Record) (synced bool) {
-	if !r.Synced(from) {
+	m, _, ok := r.absorb(from, recs)
+	if !ok {
 		r.greet(from)
 		return false
 	}
-	m, _ := r.absorb(recs)
 	r.spread(m.News, from)
 	return true
 }
 
-// absorb merges records of a peer with which we are synced.
-func (r *Replica) absorb(recs []Record) (Merged, func(context.Context) error) {
+// absorb merges records of a peer, if we are synced with it: looked at under the
+// lock under which that may end, see distrust.
+func (r *Replica) absorb(from peer.ID, recs []Record) (m Merged, wait func(context.Context) error, ok bool) {
 	defer r.deliver()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	m := r.table.Merge(r.cfg.Now(), recs...)
-	return m, r.commit(m)
+	if !r.Synced(from) {
+		return m, nil, false
+	}
+	m = r.table.Merge(r.cfg.Now(), recs...)
+	return m, r.commit(m), true
 }

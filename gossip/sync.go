@@ -48,12 +48,14 @@ type Session struct {
 	base  uint64 // revision up to which the other will hold our records
 	floor int64  // ours and synced as we said them in the hello: both sides
 	sync  int64  // must judge an absence by the same figures
+	era   uint64 // of the table: what others have set aside since, this sync must not bring back
 
 	picked  []byte
 	listed  map[string]struct{} // keys whose heads came
 	wants   []Want              // ours, to be sent
 	give    map[string]struct{} // keys to send
 	asked   []Want              // theirs
+	suspect []string            // of them, what they may have removed
 	refused []string            // tombstones that we did not take
 	count   int
 }
@@ -103,6 +105,7 @@ func (t *Table) session(now time.Time, a SyncArgs) *Session {
 		t: t, args: a, began: now.UnixMilli(),
 		floor:  t.meta.Floor,
 		sync:   t.Synced(a.Members),
+		era:    t.era,
 		picked: make([]byte, bucketCount/8),
 		listed: make(map[string]struct{}),
 		give:   make(map[string]struct{}),
@@ -150,6 +153,9 @@ func (s *Session) step(now time.Time, m SyncMessage) (SyncOutput, error) {
 	case syncOver:
 		return out, fmt.Errorf("%w: a message after the end", ErrProtocol)
 	}
+	if s.era != s.t.era {
+		return out, errors.New("another sync has set records aside meanwhile: sync anew")
+	}
 	if err := s.take(now, m, &out); err != nil || !m.Last {
 		return out, err
 	}
@@ -162,12 +168,13 @@ func (s *Session) step(now time.Time, m SyncMessage) (SyncOutput, error) {
 		p.records(s.gifts())
 		s.state = expectGifts
 	case expectAnswer:
-		s.grant(&out)
+		s.grant()
 		p.wants(s.wants)
 		p.records(s.gifts())
 		s.state = expectRest
 	case expectGifts:
-		s.grant(&out)
+		s.grant()
+		s.setAside(now, &out)
 		p.records(s.gifts())
 		p.refused(s.refused)
 		p.cur.Done = true
@@ -177,6 +184,7 @@ func (s *Session) step(now time.Time, m SyncMessage) (SyncOutput, error) {
 		if !m.Done {
 			return out, fmt.Errorf("%w: the last turn does not say that it is done", ErrProtocol)
 		}
+		s.setAside(now, &out)
 		p.refused(s.refused)
 		p.cur.Done = true
 		out.Durable = true
@@ -328,12 +336,9 @@ func (s *Session) headsOf(want func(*entry) bool) []Head {
 
 // grant decides about what the other side asks for. What it does not know at all
 // and what is older than its floor may be something whose removal we missed: that
-// is set aside instead. Unless it missed removals of ours as well: then nobody can
-// tell, and keeping is the lesser harm.
-func (s *Session) grant(out *SyncOutput) {
+// is not given, and set aside in the end.
+func (s *Session) grant() {
 	missed := s.their.Floor > s.sync && s.their.Floor <= s.began
-	both := missed && s.floor > s.their.Synced
-	var aside []string
 	for _, w := range s.asked {
 		s.give[w.Key] = struct{}{}
 		if !w.Unknown || !missed {
@@ -341,16 +346,40 @@ func (s *Session) grant(out *SyncOutput) {
 		}
 		if e, ok := s.t.entry(w.Key); ok && !e.rec.Removed {
 			if born, ok := s.t.rules.Born(e.rec); ok && born <= s.their.Floor {
-				aside = append(aside, w.Key)
+				s.suspect = append(s.suspect, w.Key)
 			}
 		}
 	}
 	s.asked = nil
-	if out.BothWays = both && len(aside) > 0; both {
-		return
+	if !s.bothWays() {
+		for _, k := range s.suspect {
+			delete(s.give, k)
+			for child := range s.t.children[k] {
+				delete(s.give, child)
+			}
+		}
 	}
-	slices.Sort(aside)
-	out.Aside = s.t.setAside(aside)
+}
+
+// bothWays says whether the other side missed removals of ours as well, if we missed
+// some of its. Then nobody can tell, and keeping is the lesser harm.
+func (s *Session) bothWays() bool { return s.floor > s.their.Synced }
+
+// setAside takes what may have been removed out of the table, once all that the other
+// side has is in it, and its floor with it: from then on we know as much as the other
+// of what was removed. Every other sync under way began before, and is void: it could
+// bring back, from somebody who was away as well, what went just now.
+func (s *Session) setAside(now time.Time, out *SyncOutput) {
+	switch {
+	case len(s.suspect) == 0:
+	case s.bothWays():
+		out.BothWays = true
+	default:
+		slices.Sort(s.suspect)
+		out.Aside = s.t.setAside(s.suspect)
+		s.t.noteFloor(now, s.their.Floor)
+		s.era = s.t.era
+	}
 }
 
 // gifts are the records to send, as they are now.

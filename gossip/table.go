@@ -38,6 +38,7 @@ type Table struct {
 	graves   map[uint64]struct{}          // hashes of tombstones that went
 	dug      []uint64                     // the same, oldest first
 	meta     Meta
+	era      uint64 // rises when records are set aside
 }
 
 // An entry's record never changes once it is in the tree, so that snapshots can

@@ -184,6 +184,7 @@ func (t *Table) noteHeard(now time.Time, heard map[string]int64) {
 // records. Tombstones stay.
 func (t *Table) setAside(keys []string) []Record {
 	var out []Record
+	t.era++
 	for _, k := range keys {
 		if e, ok := t.entry(k); ok {
 			out = append(out, t.removeTree(e)...)
