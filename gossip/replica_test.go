@@ -473,6 +473,50 @@ func TestSetAsideGoesToAFile(t *testing.T) {
 	}
 }
 
+// A node that sets something aside takes nothing more of peers that may have been
+// away as well, before they have synced anew.
+func TestSetAsideEndsTrust(t *testing.T) {
+	var now atomic.Int64
+	now.Store(tblStart.UnixMilli())
+	clock := func() time.Time { return time.UnixMilli(now.Load()) }
+	told := make(chan gossip.Aside, 1)
+	start := func(retention time.Duration) *repNode {
+		return repStart(t, repHost(t), filepath.Join(t.TempDir(), "table.db"), func(c *gossip.ReplicaConfig) {
+			c.Now, c.Retention, c.SyncEvery = clock, retention, time.Hour
+			c.OnAside = func(a gossip.Aside) { told <- a }
+		})
+	}
+	here, b, c := start(200*time.Millisecond), start(0), start(0)
+	job := tblJob("web", 7, 1, "a")
+	if err := b.Put(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	repConnect(t, b.host, c.host)
+	id := c.host.ID()
+	repUntil(t, "a sync of the two that were away", func() bool { return b.Synced(id) && c.Synced(b.host.ID()) && repHas(c, job) })
+	if ok, err := b.Receive(t.Context(), id, tblJob("web", 7, 2, "c")); !ok || err != nil {
+		t.Fatalf("before: taken %v, %v", ok, err)
+	}
+
+	now.Add(1000)
+	if err := here.Put(t.Context(), tblRemoved(job, clock(), "a")); err != nil {
+		t.Fatal(err)
+	}
+	now.Add(1000)
+	repUntil(t, "the tombstone to go", func() bool { return here.Len() == 0 && here.Meta().Floor > 0 })
+	c.host.RemoveStreamHandler(gossip.SyncProtocol) // so that they cannot sync anew
+	repConnect(t, here.host, b.host)
+	select {
+	case <-told:
+	case <-time.After(60 * time.Second):
+		t.Fatal("nothing was set aside")
+	}
+	if ok, err := b.Receive(t.Context(), id, tblJob("web", 7, 3, "c")); ok || err != nil || b.Len() != 0 {
+		t.Errorf("after: taken %v, %v, and %d records are there; want it refused", ok, err, b.Len())
+	}
+	repUntil(t, "who knew better is trusted", func() bool { return b.Synced(here.host.ID()) })
+}
+
 func TestFullDiskEndsRun(t *testing.T) {
 	n := repStart(t, repHost(t), filepath.Join(t.TempDir(), "table.db"), nil)
 	n.LimitDisk(1 << 16)
