@@ -95,7 +95,26 @@ func splitSerfName(name string) (id, boot string, ok bool) {
 const (
 	tagStarted  = ".b"
 	tagPeerPort = ".p"
+	tagFill     = ".f"
 )
+
+// maxFill is how much longer than needed tags are made, at most.
+const maxFill = 24
+
+// filled makes tags longer by n bytes, as far as there is room. What memberlist has
+// to tell of two nodes may only be of the same length by chance: of two such messages
+// its queue can lose one (a number that it gives them starts anew while one is in the
+// queue, and messages of one length and number are taken for the same), and then
+// nobody would learn of a change for half a minute.
+func filled(tags map[string]string, n int) map[string]string {
+	with := maps.Clone(tags)
+	with[tagFill] = ""
+	with[tagFill] = strings.Repeat("-", max(0, min(n, maxTags-memberTagsSize(with))))
+	if memberTagsSize(with) > maxTags {
+		return tags
+	}
+	return with
+}
 
 func encodeMemberTags(own map[string]string, started time.Time, peerPort int) map[string]string {
 	tags := make(map[string]string, len(own)+2)

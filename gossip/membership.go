@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
@@ -26,7 +27,7 @@ const gossipLabel = "orch"
 // node makes a new one, so that this bounds the list.
 const forgetAfter = 30 * time.Minute
 
-// tagsRepeat is when tags are told once more.
+// tagsRepeat is when tags are told once more, or up to as much later.
 const tagsRepeat = 3 * time.Second
 
 // slowLook is how often the members are read again even if no event came.
@@ -214,7 +215,7 @@ func (m *Membership) serfConfig(transport memberlist.Transport) *serf.Config {
 	conf := serf.DefaultConfig()
 	conf.MemberlistConfig = list
 	conf.NodeName = serfName(m.cfg.ID, m.cfg.Boot)
-	conf.Tags = encodeMemberTags(m.tags, m.cfg.Started, m.cfg.PeerPort)
+	conf.Tags = filled(encodeMemberTags(m.tags, m.cfg.Started, m.cfg.PeerPort), rand.IntN(maxFill))
 	conf.BroadcastTimeout = p.broadcastTimeout()
 	conf.LeavePropagateDelay = p.broadcastTimeout() / 2
 	conf.ReconnectInterval = p.reconnectInterval()
@@ -355,10 +356,10 @@ func (m *Membership) publish(ctx context.Context) {
 			continue
 		}
 		if !again {
-			repeat.Reset(tagsRepeat)
+			repeat.Reset(tagsRepeat + rand.N(tagsRepeat))
 		}
 		published = tags
-		if err := m.serf.SetTags(maps.Clone(tags)); err != nil {
+		if err := m.serf.SetTags(filled(tags, rand.IntN(maxFill))); err != nil {
 			m.log.WithError(err).Debug("new tags will spread with the next exchange of states")
 		}
 		select {
