@@ -164,7 +164,9 @@ func TestWipedDisk(t *testing.T) {
 				if err := lab.CheckJob(ctx, "cold", 3); err == nil {
 					t.Error("what is frozen was replaced before anybody said that its node is gone for good")
 				}
-				must(t, second(victim.Service().RemoveNode(ctx, string(was))))
+				eventually(ctx, t, "who was there before is found dead, and forgotten", 30*time.Second, func(ctx context.Context) error {
+					return second(victim.Service().RemoveNode(ctx, string(was)))
+				})
 			}
 			settle(ctx, t, lab, "cold", 3, 30*time.Second)
 			must(t, lab.AwaitReady(ctx))
