@@ -15,7 +15,7 @@ LINT      = $(TOOL) golangci-lint
 # nodes are other processes: it sees the packages whose tests have neither.
 RACE = $(shell go list -race -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v -e testing/synctest -e /cmd/ -e '/scenarios ' -e /scenarios/demo -e /scenarios/bare | cut -d' ' -f1)
 
-.PHONY: help build test race client check lint demo demo-stop bench docs clean
+.PHONY: help build test race client check lint demo demo-stop sim bench docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,11 @@ demo: build ## five nodes on this machine, a job, a death, the repair (KEEP=1 le
 
 demo-stop: ## end what make demo KEEP=1 left up
 	@go run ./scenarios/demo --stop
+
+RUNS = 1000
+SEED = 0
+sim: ## simulate clusters in chaos, RUNS=1000 from SEED=0: the same seed, the same run
+	go run ./scenarios/sim/run --runs $(RUNS) --seed $(SEED)
 
 bench: build ## measure: repair, forming a cluster of thirty, idle cost, and the cores
 	ORCH_BIN=$(CURDIR)/bin/orch go test -run '^$$' -bench . -timeout 30m ./...

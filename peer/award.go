@@ -95,6 +95,7 @@ func (c *core) bidder(j api.Job, life int64, hash string, slots []int, now time.
 			}
 		}
 	}
+	meddle(c.meddling.Bidder, &b)
 	return b
 }
 
@@ -317,5 +318,6 @@ func (c *core) standing(k SlotKey, j *JobRecord, award gossip.Record, nodes map[
 			st.Keeps = st.Keeps || h.State == runtime.Running && h.Labels.TemplateHash == hashOf(j)
 		}
 	}
+	meddle(c.meddling.Standing, &st)
 	return st
 }

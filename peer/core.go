@@ -30,19 +30,20 @@ type Surroundings interface {
 // it from a queue of events, see [Core]. Whatever it writes goes to its outbox, and
 // from there to the table.
 type core struct {
-	cfg     Config
-	id      api.NodeID
-	boot    string
-	cluster string // id
-	lock    string // file that a living agent of this node holds
-	log     logrus.FieldLogger
-	drivers map[string]runtime.Driver
-	started time.Time
-	around  Surroundings
-	random  func() float64 // in [0,1), spreads retries
-	newID   func() string  // of an auction; never the same twice
-	width   int            // attempts started at once
-	hooks   hooks
+	cfg      Config
+	id       api.NodeID
+	boot     string
+	cluster  string // id
+	lock     string // file that a living agent of this node holds
+	log      logrus.FieldLogger
+	drivers  map[string]runtime.Driver
+	started  time.Time
+	around   Surroundings
+	random   func() float64 // in [0,1), spreads retries
+	newID    func() string  // of an auction; never the same twice
+	width    int            // attempts started at once
+	hooks    hooks
+	meddling Meddling // none in a Peer
 
 	index           *index
 	ready           bool
@@ -99,10 +100,16 @@ func newCore(cfg Config) core {
 func (c *core) decide(nodes map[api.NodeID]*nodeView, now time.Time) (*World, []Action) {
 	c.capacityGrew(nodes)
 	c.noteDrivers(nodes, now)
-	w := c.world(nodes, now)
+	w, l := c.world(nodes, now), c.local(nodes, now)
+	meddle(c.meddling.World, w)
+	meddle(c.meddling.Local, l)
 	Observe(w)
+	actions := append(Plan(w), Reconcile(l)...)
+	if c.meddling.Actions != nil {
+		actions = c.meddling.Actions(actions, l)
+	}
 	var do []Action
-	for _, a := range append(Plan(w), Reconcile(c.local(nodes, now))...) {
+	for _, a := range actions {
 		switch a := a.(type) {
 		case Report:
 			c.reportLocked(a, now)
@@ -114,6 +121,12 @@ func (c *core) decide(nodes map[api.NodeID]*nodeView, now time.Time) (*World, []
 	}
 	c.cancelStale()
 	return w, do
+}
+
+func meddle[T any](f func(*T), v *T) {
+	if f != nil {
+		f(v)
+	}
 }
 
 // note takes one record into the index and remembers when.

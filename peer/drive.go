@@ -271,3 +271,17 @@ func (c *Core) Slot(k SlotKey) *Assignment { return c.index.slot(k) }
 
 // Committed is the sum of what this node has promised, and of how many attempts.
 func (c *Core) Committed() (bidding.Ledger, int) { return c.ledger() }
+
+// Meddling takes rules of the design away, to show that they are needed: each
+// function changes what a core is about to look at, or what it is about to do. Nil
+// ones change nothing.
+type Meddling struct {
+	World    func(*World)
+	Local    func(*Local)
+	Actions  func([]Action, *Local) []Action
+	Bidder   func(*bidding.Bidder)
+	Standing func(*bidding.Standing)
+}
+
+// Meddle sets what is meddled with.
+func (c *Core) Meddle(m Meddling) { c.meddling = m }

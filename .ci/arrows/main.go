@@ -42,10 +42,11 @@ var arrows = map[string][]string{
 	"scenarios/e2e":                 {"api", "api/rest", "scenarios"},
 	"scenarios/memnet":              {},
 	"scenarios/sim":                 {"api", "gossip", "bidding", "runtime", "runtime/fake", "peer"},
+	"scenarios/sim/run":             {"scenarios/sim"},
 }
 
 // commands are the packages that nobody imports, tests included.
-var commands = []string{"cmd/orch", "runtime/docker/tinyimage/tiny", "scenarios/bare", "scenarios/demo"}
+var commands = []string{"cmd/orch", "runtime/docker/tinyimage/tiny", "scenarios/bare", "scenarios/demo", "scenarios/sim/run"}
 
 // topLevel is all that lies at the root, beside dot files and what is built.
 var topLevel = []string{

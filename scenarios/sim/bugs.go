@@ -1,0 +1,174 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"github.com/exitae337/orchestergo/api"
+	"github.com/exitae337/orchestergo/bidding"
+	"github.com/exitae337/orchestergo/peer"
+	"github.com/exitae337/orchestergo/runtime"
+)
+
+// Bug is a rule of the design taken away. The zero value takes none.
+type Bug struct {
+	Name string
+	Rule string // that it takes away, in words
+	// Meddle returns what is meddled with in a core; nil: nothing.
+	Meddle func(*peer.Core) peer.Meddling
+
+	PushUnsynced        bool // records are taken from who has not synced
+	AwardWithoutRecords bool // an award does not bring the job's and the slots' records
+	AckEarly            bool // a write is acknowledged before it is on enough disks
+	AnswerEarly         bool // an accepted award is answered before it is on disk
+	NoExpiry            bool // tombstones are dropped by age alone
+	NoRelease           bool // owners are not asked to let go
+	NoAside             bool // what a sync sets aside stays in the table
+	ForgetUnanswered    bool // awards without an answer are not remembered
+}
+
+// meddled is a bug that meddles the same way with every core.
+func meddled(name, rule string, m peer.Meddling) Bug {
+	return Bug{Name: name, Rule: rule, Meddle: func(*peer.Core) peer.Meddling { return m }}
+}
+
+// Bugs are rules of the design, each taken away, and each is missed within a few runs.
+func Bugs() []Bug {
+	return []Bug{
+		meddled("no-ledger", "a node takes what it has room for", peer.Meddling{Bidder: func(b *bidding.Bidder) {
+			b.Ledger = bidding.NewLedger(api.Resources{CPUs: 1 << 40, Memory: 1 << 60}, nil)
+		}}),
+		meddled("break-before-make", "an old copy stops when the new one runs", peer.Meddling{Actions: stopSuperseded}),
+		meddled("never-break", "an old copy stops when the new one runs", peer.Meddling{Actions: neverStopSuperseded}),
+		meddled("dead-serve", "what a dead node has is not served", peer.Meddling{World: nobodyDies}),
+		meddled("freeze-replaced", "a frozen slot waits for its owner", peer.Meddling{World: noFreeze}),
+		meddled("old-spec-served", "a slot that runs another template is moved", peer.Meddling{World: anyTemplate}),
+		meddled("no-start-timeout", "what does not come to run has failed", peer.Meddling{World: patient, Local: patientLocal}),
+		meddled("unwanted-stay", "what is not wanted is stopped", peer.Meddling{Actions: keepUnwanted}),
+		meddled("epoch-blind", "a bidder refuses an epoch that it knows", peer.Meddling{Standing: func(st *bidding.Standing) { st.Known, st.Epoch, st.LabelEpoch = false, 0, 0 }}),
+		meddled("complete-again", "what is complete never runs again", peer.Meddling{World: completeIsNothing, Standing: func(st *bidding.Standing) { st.Complete = false }}),
+		meddled("after-stop-blind", "what must not run twice is not taken while its owner has it", peer.Meddling{Standing: func(st *bidding.Standing) { st.Served, st.OwnerAlive = false, false }}),
+	}
+}
+
+// Unproven are rules that no run has been seen to miss: they wait for schedules that
+// need them, for a check that sees it, or for being removed from the design.
+func Unproven() []Bug {
+	return []Bug{
+		meddled("no-take-over", "a silent coordinator is taken over from", peer.Meddling{Actions: dropAsks, World: neverTakeOver}),
+		meddled("no-boot-grace", "an owner that was not seen since the start is unknown, not dead", peer.Meddling{World: noGrace}),
+		meddled("no-adoption", "a container's label is a record", peer.Meddling{Local: noLabels}),
+		meddled("no-backoff", "a slot that fails again and again waits longer and longer", peer.Meddling{World: noBackoff}),
+		meddled("seq-blind", "a later sending of an award is the one that counts", peer.Meddling{Standing: func(st *bidding.Standing) { st.LastSeq = 0 }}),
+		meddled("stale-job", "a bidder refuses a job that is not as it knows it", peer.Meddling{Standing: func(st *bidding.Standing) { st.JobIsMine, st.Wanted = true, true }}),
+		{Name: "push-unsynced", Rule: "records are merged only between those who have synced", PushUnsynced: true},
+		{Name: "award-alone", Rule: "an award brings the records of its job and slots", AwardWithoutRecords: true},
+		{Name: "ack-early", Rule: "a write is acknowledged when it is on enough disks", AckEarly: true},
+		{Name: "answer-early", Rule: "an award is answered when it is on disk", AnswerEarly: true},
+		{Name: "expire-by-age", Rule: "a tombstone goes when all members have it", NoExpiry: true},
+		{Name: "no-release", Rule: "an owner is asked to let go what must not run twice", NoRelease: true},
+		{Name: "no-aside", Rule: "what was removed while its node was away is set aside", NoAside: true},
+		{Name: "forget-unanswered", Rule: "the next award is above those without an answer", ForgetUnanswered: true},
+	}
+}
+
+func stopSuperseded(actions []peer.Action, l *peer.Local) []peer.Action {
+	for _, h := range l.Containers {
+		k := h.Key()
+		if a := l.Slots[k]; a != nil && h.State == runtime.Running && a.Epoch() > h.Labels.Epoch && a.Owner() != l.Self && !l.Busy[k] {
+			actions = append(actions, peer.Stop{Held: h, Why: "planted"})
+		}
+	}
+	return actions
+}
+
+func neverStopSuperseded(actions []peer.Action, _ *peer.Local) []peer.Action {
+	return slices.DeleteFunc(actions, func(a peer.Action) bool {
+		s, ok := a.(peer.Stop)
+		return ok && s.Why == "the attempt that follows it runs"
+	})
+}
+
+func dropAsks(actions []peer.Action, _ *peer.Local) []peer.Action {
+	return slices.DeleteFunc(actions, func(a peer.Action) bool { _, ok := a.(peer.Ask); return ok })
+}
+
+func neverTakeOver(w *peer.World) {
+	for _, m := range w.Memory {
+		m.TakeOver = false
+	}
+}
+
+func nobodyDies(w *peer.World) {
+	for id, n := range w.Nodes {
+		if !n.Alive && !n.Left {
+			n.UnknownUntil = w.Now.Add(time.Hour)
+			w.Nodes[id] = n
+		}
+	}
+	w.Absent.UnknownUntil = w.Now.Add(time.Hour)
+}
+
+func noGrace(w *peer.World) {
+	for id, n := range w.Nodes {
+		n.UnknownUntil = time.Time{}
+		w.Nodes[id] = n
+	}
+	w.Absent.UnknownUntil = time.Time{}
+}
+
+func noFreeze(w *peer.World) {
+	for i, j := range w.Jobs {
+		c := *j
+		c.Spec.OnPartition = "replace"
+		w.Jobs[i] = &c
+	}
+}
+
+func anyTemplate(w *peer.World) {
+	slots := w.Slots
+	hashes := map[string]string{}
+	for _, j := range w.Jobs {
+		hashes[j.Spec.Name] = j.Hash
+	}
+	w.Slots = func(k peer.SlotKey) *peer.Assignment {
+		a := slots(k)
+		if a == nil {
+			return nil
+		}
+		c := *a
+		c.Hash = hashes[k.Job]
+		return &c
+	}
+}
+
+func noLabels(l *peer.Local) {
+	l.Containers = slices.DeleteFunc(slices.Clone(l.Containers), func(h peer.Held) bool { return l.Slots[h.Key()] == nil })
+}
+
+func patient(w *peer.World) { w.Changed = func(peer.SlotKey) time.Time { return w.Now } }
+
+func patientLocal(l *peer.Local) { l.Changed = func(peer.SlotKey) time.Time { return l.Now } }
+
+func noBackoff(w *peer.World) {
+	for _, m := range w.Memory {
+		m.RetryAt = time.Time{}
+	}
+}
+
+func keepUnwanted(actions []peer.Action, _ *peer.Local) []peer.Action {
+	return slices.DeleteFunc(actions, func(a peer.Action) bool {
+		s, ok := a.(peer.Stop)
+		return ok && (s.Why == "not wanted" || s.Why == "its job was removed")
+	})
+}
+
+func completeIsNothing(w *peer.World) {
+	slots := w.Slots
+	w.Slots = func(k peer.SlotKey) *peer.Assignment {
+		if a := slots(k); a != nil && a.State != api.Complete {
+			return a
+		}
+		return nil
+	}
+}
