@@ -29,8 +29,12 @@ const (
 // containers at once share their lists instead of making the engine busy with them.
 func (p *Peer) list(ctx context.Context) {
 	asked := p.listAsked.Add(1)
-	p.listing.Lock()
-	defer p.listing.Unlock()
+	select {
+	case p.listing <- struct{}{}:
+		defer func() { <-p.listing }()
+	case <-ctx.Done():
+		return
+	}
 	if p.listBegun >= asked {
 		return
 	}

@@ -99,7 +99,7 @@ type Peer struct {
 
 	startSlots chan struct{} // one for each start under way
 	listAsked  atomic.Uint64 // lists of containers that were asked for
-	listing    sync.Mutex    // held while containers are listed; guards the next two
+	listing    chan struct{} // full while containers are listed, which may take long; guards the next two
 	listBegun  uint64        // listAsked when the last list began
 	listNext   time.Time     // the next one begins no earlier
 	accepting  sync.Mutex    // held from looking at the ledger until what was accepted is in the index
@@ -139,7 +139,7 @@ func New(cfg Config) (*Peer, error) {
 	}
 	p := &Peer{
 		wake: make(chan struct{}, 1), relist: make(chan struct{}, 1), recheck: make(chan struct{}, 1), left: make(chan struct{}, 1),
-		startSlots: make(chan struct{}, maxStarts()), core: newCore(cfg), past: history{},
+		startSlots: make(chan struct{}, maxStarts()), listing: make(chan struct{}, 1), core: newCore(cfg), past: history{},
 		broke: map[api.NodeID]time.Time{}, repairs: map[SlotKey]repair{},
 	}
 	p.id, p.boot, p.log = cfg.Dir.ID, newBoot(), cfg.Log.WithField("node", cfg.Name)
