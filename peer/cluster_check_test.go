@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/exitae337/orchestergo/api"
+	"github.com/exitae337/orchestergo/peer"
 	"github.com/exitae337/orchestergo/runtime"
 	"github.com/exitae337/orchestergo/runtime/fake"
 )
@@ -25,7 +26,7 @@ func (c *cluster) within(limit time.Duration, what string, ok func() string) tim
 		if time.Since(begun) > limit {
 			c.t.Fatalf("not within %v: %s: %s", limit, what, why)
 		}
-		time.Sleep(50 * time.Millisecond)
+		c.pass(50 * time.Millisecond)
 	}
 }
 
@@ -50,7 +51,11 @@ func (c *cluster) unsettled(nodes ...*node) string {
 		if why := c.seesOtherwise(n, nodes); why != "" {
 			return why
 		}
-		for _, h := range n.containers() {
+		held := n.containers()
+		if why := c.isOtherwise(n, held); why != "" {
+			return why
+		}
+		for _, h := range held {
 			l := h.Labels
 			if other, twice := running[l.Task().Slot()]; twice || h.State != runtime.Running {
 				return fmt.Sprintf("%s is %s on %s, and %s has it", l.Task(), h.State, n.name, other)
@@ -95,6 +100,27 @@ func (c *cluster) seesOtherwise(n *node, nodes []*node) string {
 	}
 	if v := n.agent.View(); v.Alive != len(nodes) || v.Isolated && len(nodes) > 1 {
 		return fmt.Sprintf("%s says: %+v", n.name, v)
+	}
+	return ""
+}
+
+// isOtherwise says so unless what n holds is made as the table says, and n counts
+// exactly that as committed.
+func (c *cluster) isOtherwise(n *node, held []runtime.Container) string {
+	self, err := n.agent.Node(c.t.Context(), "self")
+	if err != nil {
+		return err.Error()
+	}
+	var sum api.Resources
+	for _, h := range held {
+		l := h.Labels
+		sum = sum.Add(l.Resources)
+		if j, err := n.agent.Job(c.t.Context(), l.Job); err != nil || j.CreatedAt.UnixMilli() != l.Life || j.Template != l.TemplateHash {
+			return fmt.Sprintf("%s on %s is %s of life %d, its job is %s of life %d, %v", l.Task(), n.name, l.TemplateHash, l.Life, j.Template, j.CreatedAt.UnixMilli(), err)
+		}
+	}
+	if used := self.Capacity.Sub(self.Free); used != sum {
+		return fmt.Sprintf("%s counts %+v as committed, its containers are %+v", n.name, used, sum)
 	}
 	return ""
 }
@@ -206,45 +232,65 @@ func (c *cluster) noStarts(wait time.Duration, what string) {
 }
 
 // checkHistory checks what has to hold at all times: no node runs more than it
-// offers, none starts an epoch below one that it has started, and
-// while all see the same no epoch of a slot is started on two nodes.
+// offers, or two tasks on one port; none starts an epoch below one that it has
+// started, or a task that it knows to be complete; and while all see the same no
+// epoch of a slot is started on two nodes.
 func (c *cluster) checkHistory() {
-	used := map[*node]map[string]api.Resources{}
-	last := map[string]uint64{}
-	where := map[string]*node{}
+	used, started := map[*node]map[string]runtime.Labels{}, started{map[string]uint64{}, map[string]*node{}}
 	for _, h := range c.history() {
 		n, l := h.node, h.Labels
 		if used[n] == nil {
-			used[n] = map[string]api.Resources{}
+			used[n] = map[string]runtime.Labels{}
 		}
 		switch h.Event {
 		case fake.Ended, fake.Gone:
 			delete(used[n], h.ID)
 		case fake.Starting:
-			used[n][h.ID] = l.Resources
-			slot := fmt.Sprintf("%s %s %d", n.name, l.Task().Slot(), l.Life)
-			if l.Epoch < last[slot] {
-				c.t.Errorf("%s started %s after epoch %d", n.name, l.Task(), last[slot])
-			}
-			last[slot] = l.Epoch
-			attempt := fmt.Sprintf("%s %d", l.Task(), l.Life)
-			if other := where[attempt]; other != nil && other != n && !c.twice {
-				c.t.Errorf("%s was started on %s and on %s", l.Task(), other.name, n.name)
-			}
-			where[attempt] = n
+			used[n][h.ID] = l
+			c.checkStart(h, started)
 		}
-		if sum := total(used[n]); !sum.Fits(n.room) {
-			c.t.Errorf("at %s %s is committed to %v of %v", h.At.Format("15:04:05.000"), n.name, sum, n.room)
+		if sum, ports := total(used[n]); !sum.Fits(n.room) || slices.Max(append(ports, 0)) > 1 {
+			c.t.Errorf("at %s %s is committed to %v of %v, and to ports so often: %v", clock(h.At), n.name, sum, n.room, ports)
 		}
 	}
 }
 
-func total(used map[string]api.Resources) api.Resources {
-	var sum api.Resources
-	for _, r := range used {
-		sum = sum.Add(r)
+// started is what was started before: the last epoch by node and slot, and where by
+// attempt.
+type started struct {
+	last  map[string]uint64
+	where map[string]*node
+}
+
+func (c *cluster) checkStart(h happened, before started) {
+	n, l := h.node, h.Labels
+	slot := fmt.Sprintf("%s %s %d", n.name, l.Task().Slot(), l.Life)
+	if l.Epoch < before.last[slot] {
+		c.t.Errorf("%s started %s after epoch %d", n.name, l.Task(), before.last[slot])
 	}
-	return sum
+	before.last[slot] = l.Epoch
+	if since := c.complete[n][peer.SlotKey{Job: l.Job, Life: l.Life, Slot: l.Slot}]; !since.IsZero() && h.At.After(since) {
+		c.t.Errorf("%s started %s at %s, and knew that it is complete since %s", n.name, l.Task(), clock(h.At), clock(since))
+	}
+	attempt := fmt.Sprintf("%s %d", l.Task(), l.Life)
+	if other := before.where[attempt]; other != nil && other != n && !c.twice {
+		c.t.Errorf("%s was started on %s and on %s", l.Task(), other.name, n.name)
+	}
+	before.where[attempt] = n
+}
+
+func clock(t time.Time) string { return t.Format("15:04:05.000") }
+
+// total is what containers need in all, and how often they need each port.
+func total(used map[string]runtime.Labels) (sum api.Resources, ports []int) {
+	often := map[int]int{}
+	for _, l := range used {
+		sum = sum.Add(l.Resources)
+		for _, p := range l.Ports {
+			often[p.Published]++
+		}
+	}
+	return sum, slices.Collect(maps.Values(often))
 }
 
 // placement says where what runs.
@@ -281,6 +327,7 @@ func (c *cluster) submit(n *node, j api.Job) api.Job {
 	if j.Type == api.BatchJob {
 		delete(c.want, j.Name)
 	}
+	c.frozen[j.Name] = j.OnPartition == "freeze"
 	return w.Job
 }
 

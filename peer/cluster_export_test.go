@@ -3,6 +3,7 @@ package peer
 import (
 	"fmt"
 
+	"github.com/exitae337/orchestergo/api"
 	"github.com/exitae337/orchestergo/gossip"
 )
 
@@ -17,6 +18,30 @@ func (p *Peer) Dump() (out []string) {
 		out = append(out, fmt.Sprintf("%s %+v %s", r.Key, r.Stamp, r.Value))
 		return true
 	})
+	return out
+}
+
+// Stamps are those of all records by key.
+func (p *Peer) Stamps() map[string]gossip.Stamp {
+	out := map[string]gossip.Stamp{}
+	p.replica.Range("", func(r gossip.Record) bool {
+		out[r.Key] = r.Stamp
+		return true
+	})
+	return out
+}
+
+// Completed are the slots whose tasks this node knows to have ended well.
+func (p *Peer) Completed() (out []SlotKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, of := range p.index.slots {
+		for k, a := range of {
+			if a.State == api.Complete {
+				out = append(out, k)
+			}
+		}
+	}
 	return out
 }
 

@@ -138,12 +138,13 @@ func TestClusterQuietHour(t *testing.T) {
 
 // auctions are the last ones that every node has held about every slot.
 func (c *cluster) auctions() []string {
-	tasks, err := c.nodes[0].agent.Tasks(c.t.Context(), api.TaskFilter{})
+	live := c.live()
+	tasks, err := live[0].agent.Tasks(c.t.Context(), api.TaskFilter{})
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	var out []string
-	for _, n := range c.nodes {
+	for _, n := range live {
 		for _, t := range tasks {
 			if id := n.agent.LastAuction(peer.SlotKey{Job: t.Job, Life: t.Life, Slot: t.Index}); id != "" {
 				out = append(out, id)

@@ -31,14 +31,16 @@ import (
 // A cluster is several whole nodes in one process and in the time of a bubble:
 // real agents, gossip, streams and disks; the network and the engines are in memory.
 type cluster struct {
-	t         *testing.T
-	net       *memnet.Net
-	secret    peer.Secret
-	dir       string // has the disks of all
-	nodes     []*node
-	twice     bool           // views differed: two nodes may have started one epoch of a slot
-	retention time.Duration  // of what is removed, for agents that are started; 0 is the usual one
-	want      map[string]int // copies that have to run, by job: what was acknowledged
+	t      *testing.T
+	net    *memnet.Net
+	secret peer.Secret
+	dir    string // has the disks of all
+	nodes  []*node
+	twice  bool            // views differed: two nodes may have started one epoch of a slot
+	want   map[string]int  // copies that have to run, by job: what was acknowledged
+	frozen map[string]bool // jobs that a partition freezes
+	sights
+	retention time.Duration // of what is removed, for agents that are started; 0 is the usual one
 }
 
 // node is a host: its disk and its engine. The agent on it comes and goes.
@@ -50,6 +52,7 @@ type node struct {
 	room   api.Resources
 	labels map[string]string // its agents are started with
 	engine *fake.Driver
+	mood   mood
 	agent  *agent                                                              // nil while there is none
 	old    chan struct{}                                                       // closed when the agent before has ended
 	move   func(context.Context, peer.Secret, api.Joining) (api.Joined, error) // of the program; nil if it has none
@@ -79,7 +82,7 @@ func inCluster(t *testing.T, count int, room api.Resources, f func(t *testing.T,
 	}
 	dir := t.TempDir() // outlives the agents, which write until they end
 	synctest.Test(t, func(t *testing.T) {
-		c := &cluster{t: t, dir: dir, net: memnet.New(1), secret: peer.NewSecret(), want: map[string]int{}}
+		c := &cluster{t: t, dir: dir, net: memnet.New(1), secret: peer.NewSecret(), want: map[string]int{}, frozen: map[string]bool{}, sights: newSights()}
 		t.Cleanup(c.end)
 		for range count {
 			c.add(room)
@@ -104,11 +107,13 @@ func (c *cluster) add(room api.Resources) *node {
 	}
 	n.id = dir.ID
 	n.engine = fake.New(n.id, c.secret.ClusterID())
+	n.engine.Script = n.mood.script
 	if err := errors.Join(dir.SetSecret(c.secret), dir.Close()); err != nil {
 		c.t.Fatal(err)
 	}
 	c.net.Node(name) // has its address from now on
 	c.nodes = append(c.nodes, n)
+	c.links()
 	return n
 }
 
@@ -124,6 +129,7 @@ func (n *node) start(fresh bool) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	a.cancel, n.agent, n.old = cancel, a, a.done
+	n.c.links()
 	go func() {
 		defer close(a.done)
 		if err := a.Run(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, peer.ErrLeft) {
@@ -152,7 +158,7 @@ func (n *node) open(fresh bool) (*agent, error) {
 	for _, other := range n.c.nodes[:min(2, len(n.c.nodes))] {
 		seeds = append(seeds, fmt.Sprintf("%s:%d", n.c.net.Node(other.name).Addr(), memnet.GossipPort))
 	}
-	a := &agent{node: n, host: &muffled{Host: h}, driver: &handle{Driver: n.engine}, dir: dir, done: make(chan struct{})}
+	a := &agent{node: n, host: &muffled{Host: h}, driver: &handle{Driver: n.engine, mood: &n.mood}, dir: dir, done: make(chan struct{})}
 	a.Peer, err = peer.New(peer.Config{
 		Dir: dir, Secret: n.c.secret, Name: n.name, Advertise: nd.Addr(), GossipPort: memnet.GossipPort, PeerPort: memnet.PeerPort,
 		Profile: gossip.ProfileLAN, Drivers: []runtime.Driver{a.driver}, Capacity: n.room, Labels: n.labels, Version: api.Version{Version: "test"},
@@ -181,6 +187,7 @@ func (n *node) stop() {
 	n.agent = nil
 	a.cancel()
 	<-a.done
+	n.c.links()
 }
 
 // kill ends agents as kill -9 does, at the same moment: what is not on disk by now
@@ -190,6 +197,7 @@ func (c *cluster) kill(victims ...*node) {
 	for _, n := range victims {
 		a := n.agent
 		n.agent = nil
+		c.died(n)
 		disk := n.snapshot()
 		c.net.Kill(n.name)
 		a.driver.lost.Store(true)
@@ -202,6 +210,7 @@ func (c *cluster) kill(victims ...*node) {
 			n.restore(disk)
 		}()
 	}
+	c.links()
 }
 
 // crash is kill, and the death of the tasks with the machine.
@@ -246,38 +255,7 @@ func (c *cluster) end() {
 	}
 	time.Sleep(5 * time.Minute)
 	c.checkHistory()
-}
-
-// handle is one agent's way to the engine of its node, which outlives the agent.
-type handle struct {
-	*fake.Driver
-	lost atomic.Bool // the agent is dead: it moves nothing any more
-}
-
-var errLost = errors.New("the agent that asks is dead")
-
-// Name is that of a driver which a job may name.
-func (h *handle) Name() string { return "process" }
-
-func (h *handle) Start(ctx context.Context, s runtime.Spec, progress func(api.TaskState, string)) (runtime.Container, error) {
-	if h.lost.Load() {
-		return runtime.Container{}, errLost
-	}
-	return h.Driver.Start(ctx, s, progress)
-}
-
-func (h *handle) Stop(ctx context.Context, id string, grace time.Duration) error {
-	if h.lost.Load() {
-		return errLost
-	}
-	return h.Driver.Stop(ctx, id, grace)
-}
-
-func (h *handle) Remove(ctx context.Context, id string) error {
-	if h.lost.Load() {
-		return errLost
-	}
-	return h.Driver.Remove(ctx, id)
+	c.checkFrozen()
 }
 
 // muffled is a libp2p host that can be struck dumb and deaf in the protocols of
