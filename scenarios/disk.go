@@ -75,6 +75,7 @@ func mountsBelow(dir string) ([]mounted, error) {
 // FillDisk leaves so many bytes of a node's disk free.
 func (l *Lab) FillDisk(n *Node, leave int64) error {
 	l.logf("%s: fill the disk", n.Name)
+	n.mayEnd()
 	if err := n.fill(leave); err != nil {
 		return fmt.Errorf("fill the disk of %s: %w", n.Name, err)
 	}
@@ -104,6 +105,13 @@ func (n *Node) fill(leave int64) error {
 	return errors.Join(f.Truncate(max(0, size-leave)), f.Sync())
 }
 
+// mayEnd says that something is done after which the agent may end.
+func (n *Node) mayEnd() {
+	if a := n.last(); a != nil {
+		a.told.Store(true)
+	}
+}
+
 var errOwnDisk = errors.New("it has no disk of its own")
 
 // FreeDisk undoes FillDisk.
@@ -116,6 +124,7 @@ func (l *Lab) FreeDisk(n *Node) error {
 // open for writing cannot be written to either.
 func (l *Lab) FailDisk(n *Node) error {
 	l.logf("%s: the disk becomes read-only", n.Name)
+	n.mayEnd()
 	disks, err := mountsBelow(n.dir)
 	if err == nil && len(disks) != 1 {
 		err = errOwnDisk
@@ -173,6 +182,7 @@ func (l *Lab) PutBack(ctx context.Context, n *Node) error {
 	if err := n.emptyDisk(nil); err != nil {
 		return err
 	}
+	n.forgetID()
 	return runCommand(exec.CommandContext(ctx, "cp", "-aT", n.copyDir(), n.DataDir))
 }
 
@@ -184,10 +194,15 @@ func (l *Lab) WipeDisk(n *Node, keep ...string) error {
 	if err := n.emptyDisk(keep); err != nil {
 		return err
 	}
+	n.forgetID()
+	return nil
+}
+
+// forgetID has the node be asked again who it is.
+func (n *Node) forgetID() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.id = ""
-	return nil
 }
 
 func (n *Node) emptyDisk(keep []string) error {

@@ -109,6 +109,9 @@ func (n *Node) signal(s syscall.Signal) error {
 	if a == nil || !a.running() {
 		return fmt.Errorf("signal %s: it does not run", n.Name)
 	}
+	if s == syscall.SIGKILL || s == syscall.SIGTERM {
+		a.told.Store(true)
+	}
 	if err := syscall.Kill(a.pid, s); err != nil {
 		return fmt.Errorf("signal %s: %w", n.Name, err)
 	}

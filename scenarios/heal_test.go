@@ -118,6 +118,26 @@ func TestDeathDuringPlacing(t *testing.T) {
 	}
 }
 
+// TestShortPauseIsForgiven stops an agent for less than it takes to be found dead: nothing
+// moves, and it takes part again.
+func TestShortPauseIsForgiven(t *testing.T) {
+	t.Parallel()
+	ctx, lab := startLab(t, 4, scenarios.LabConfig{Profile: "lan"}) // which takes some 6 s
+	submit(ctx, t, lab.Nodes()[0], sleeper("web", 6))
+	settle(ctx, t, lab, "web", 6, 20*time.Second)
+	before := copiesOf(t, lab, "web")
+	victim := fullest(ctx, t, lab, "web")
+	for range 3 {
+		must(t, lab.Pause(victim))
+		must(t, scenarios.Throughout(ctx, time.Second, func() error { return unmoved(t, lab, "web", before) }))
+		must(t, lab.Resume(victim))
+		must(t, scenarios.Throughout(ctx, time.Second, func() error { return unmoved(t, lab, "web", before) }))
+	}
+	submit(ctx, t, victim, sleeper("api", 4))
+	settle(ctx, t, lab, "api", 4, 20*time.Second)
+	must(t, unmoved(t, lab, "web", before))
+}
+
 // TestPausedNodeComesBack moves the tasks of a node that hangs; when it goes on, it
 // gives them up.
 func TestPausedNodeComesBack(t *testing.T) {

@@ -54,6 +54,7 @@ type Lab struct {
 	nodes    []*Node
 	nextPort int
 	token    string // file with the token for joining, once there is one
+	fallen   []string
 }
 
 // NewLab makes a lab without nodes.
@@ -179,6 +180,22 @@ func (l *Lab) Nodes() []*Node {
 // Alive are the nodes whose agent runs.
 func (l *Lab) Alive() []*Node {
 	return slices.DeleteFunc(l.Nodes(), func(n *Node) bool { return !n.Running() })
+}
+
+// Fallen are the agents that have ended though nothing was done after which they may,
+// and how. It is for labs in which no node leaves the cluster.
+func (l *Lab) Fallen() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.fallen)
+}
+
+// lost remembers an agent that has ended and should not have.
+func (l *Lab) lost(n *Node, a *agent) {
+	words := fmt.Sprintf("%s: the agent of %s, pid %d, ended (%s); its last words:\n%s", time.Now().Format("15:04:05.000"), n.Name, a.pid, a.how(), n.LastWords())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.fallen = append(l.fallen, words)
 }
 
 // NodeByID is the node with that id, or nil.

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/exitae337/orchestergo/api"
@@ -40,6 +41,7 @@ type Node struct {
 // An agent is one started process. Only its waiter touches cmd once it runs.
 type agent struct {
 	pid  int
+	told atomic.Bool   // to end, or something was done after which it may
 	done chan struct{} // closed when it has ended
 	err  error         // how; valid once done is closed
 }
@@ -96,6 +98,9 @@ func (n *Node) LogFile() string { return filepath.Join(n.dir, "agent.log") }
 
 // Service asks this node and no other.
 func (n *Node) Service() api.Service { return n.client }
+
+// Raw is the answer to a GET of this node's API, byte for byte.
+func (n *Node) Raw(ctx context.Context, path string) ([]byte, error) { return n.client.Raw(ctx, path) }
 
 // ID is the node's id, or "" if it was never ready.
 func (n *Node) ID() api.NodeID {
@@ -179,6 +184,9 @@ func (n *Node) run(ctx context.Context, verb []string) error {
 	go func() {
 		a.err = cmd.Wait()
 		close(a.done)
+		if !a.told.Load() {
+			n.lab.lost(n, a)
+		}
 	}()
 	n.mu.Lock()
 	n.agent = a

@@ -27,6 +27,7 @@ type Proc struct {
 	Task    string     // "web.3"
 	Epoch   uint64
 	Started string // differs between two processes that had the same number
+	Env     []string
 }
 
 // A process is what the system tells of one, with the words it was started with.
@@ -59,7 +60,7 @@ func procsIn(dir string) ([]Proc, error) {
 
 // taskProc reads what the process driver put into the environment.
 func taskProc(p process) (Proc, bool) {
-	q := Proc{PID: p.pid, Group: p.group, Started: p.started}
+	q := Proc{PID: p.pid, Group: p.group, Started: p.started, Env: p.env}
 	for _, v := range p.env {
 		name, value, _ := strings.Cut(v, "=")
 		switch name {

@@ -100,6 +100,33 @@ func TestPowerCut(t *testing.T) {
 	must(t, scenarios.Throughout(ctx, 2*time.Second, func() error { return lab.CheckGone(ctx, "gone") }))
 }
 
+// TestPowerComesBackSlowly ends everything at once and boots one node after the other. The
+// first ones do not take over what belongs to those that are still to come.
+func TestPowerComesBackSlowly(t *testing.T) {
+	t.Parallel()
+	ctx, lab := startLab(t, 5, scenarios.LabConfig{})
+	submit(ctx, t, lab.Nodes()[0], sleeper("web", 10))
+	settle(ctx, t, lab, "web", 10, 20*time.Second)
+	owners := func() map[string]string {
+		all := map[string]string{}
+		for _, task := range tasksOf(ctx, t, lab.Alive()[0], "web") {
+			all[task.ID] = task.NodeName
+		}
+		return all
+	}
+	must(t, scenarios.Throughout(ctx, time.Second, func() error { return lab.CheckJob(ctx, "web", 10) })) // all disks have it
+	before := owners()
+	must(t, lab.PowerCut(ctx))
+	for _, i := range []int{3, 1, 4, 0, 2} {
+		must(t, lab.Restart(ctx, lab.Nodes()[i])) // alone, the first takes a while to be ready
+	}
+	must(t, lab.AwaitReady(ctx))
+	settle(ctx, t, lab, "web", 10, 30*time.Second)
+	if after := owners(); !maps.Equal(before, after) {
+		t.Errorf("after the power cut the tasks are at %v, want %v", after, before)
+	}
+}
+
 // TestRemovedWhileAway removes a job while a node that runs some of it has no
 // agent. The removal reaches it when it is back.
 func TestRemovedWhileAway(t *testing.T) {

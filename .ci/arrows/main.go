@@ -41,6 +41,7 @@ var arrows = map[string][]string{
 	"scenarios/demo":                {"api", "api/rest", "scenarios", "runtime/docker/tinyimage"},
 	"scenarios/e2e":                 {"api", "api/rest", "scenarios"},
 	"scenarios/memnet":              {},
+	"scenarios/soak":                {"api", "api/rest", "scenarios"},
 	"scenarios/sim":                 {"api", "gossip", "bidding", "runtime", "runtime/fake", "peer"},
 	"scenarios/sim/run":             {"scenarios/sim"},
 }
