@@ -13,9 +13,9 @@ LINT      = $(TOOL) golangci-lint
 
 # The race detector and bubbles of virtual time do not go together yet, and real
 # nodes are other processes: it sees the packages whose tests have neither.
-RACE = $(shell go list -race -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v -e testing/synctest -e /cmd/ -e '/scenarios ' -e /scenarios/demo -e /scenarios/bare | cut -d' ' -f1)
+RACED = $(shell go list -race -f '{{.ImportPath}} {{.TestImports}} {{.XTestImports}}' ./... | grep -v -e testing/synctest -e /cmd/ -e '/scenarios ' -e /scenarios/demo -e /scenarios/bare | cut -d' ' -f1)
 
-.PHONY: help build test race client check lint demo demo-stop sim bench docs clean
+.PHONY: help build test race soak client check lint demo demo-stop sim bench docs clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,22 @@ test: build ## all tests; those in scenarios start real nodes on loopback
 	ORCH_BIN=$(CURDIR)/bin/orch go test -timeout 10m ./... $(CHECKERS)
 
 race: ## the tests of one process once more, under the race detector
-	go test -race -timeout 10m $(RACE)
+	go test -race -timeout 10m $(RACED)
+
+# What make soak does; with RACE=1 the agents are built with the race detector. Without
+# SEED the clock gives one. A run that fails says which, and how to repeat it.
+MINUTES ?= 30
+FAULTS  ?= 300
+NODES   ?= 7
+JOBS    ?= 40
+ROUNDS  ?= 6
+SEED    ?= 0
+SOAKED   = $(CURDIR)/bin/orch$(if $(filter-out 0,$(RACE)),-race)
+
+soak: build ## break nodes for MINUTES=30 in FAULTS=300 ways, and look (NODES=7 JOBS=40 ROUNDS=6 SEED= RACE=1)
+	$(if $(filter-out 0,$(RACE)),CGO_ENABLED=1 go build -race -trimpath -o $(SOAKED) ./cmd/orch)
+	ORCH_BIN=$(SOAKED) go test ./scenarios -count=1 -v -run '^TestSoak$$' -timeout 6h -args -soak.over $(MINUTES)m \
+		-soak.faults $(FAULTS) -soak.nodes $(NODES) -soak.jobs $(JOBS) -soak.rounds $(ROUNDS) -soak.seed $(SEED) -soak.quiet 1m
 
 client: build ## a Go client made of the OpenAPI document, in use against a real node
 	mkdir -p .ci/client/orch

@@ -101,6 +101,11 @@ func (r *runner) run(ctx context.Context) error {
 	if err := watcher.Wait(); err != nil {
 		return err
 	}
+	for _, g := range r.seen.gaps {
+		if g.Cause == "" {
+			r.say("%s was nowhere for %s from %s on, and nothing ailed %s", g.Task, g.For.Round(time.Millisecond), g.Since.Format("15:04:05.000"), g.Node.Short())
+		}
+	}
 	if err := r.quiet(ctx); err != nil {
 		return err
 	}
@@ -141,9 +146,24 @@ func (r *runner) round(ctx context.Context, round int) error {
 func (r *runner) settle(ctx context.Context) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Settle)
 	defer cancel()
-	began := time.Now()
-	err := scenarios.Eventually(ctx, "everything is as it should be", func() error { return r.look(ctx) })
+	began, told := time.Now(), time.Now()
+	err := scenarios.Eventually(ctx, "everything is as it should be", func() error {
+		err := r.look(ctx)
+		if err != nil && time.Since(told) > tellEvery {
+			told = time.Now()
+			r.say("not settled: %s", firstLines(err, 3))
+		}
+		return err
+	})
 	return time.Since(began), err
+}
+
+// tellEvery is how often it is told what a cluster that does not settle lacks.
+const tellEvery = 3 * time.Second
+
+func firstLines(err error, n int) string {
+	lines := strings.Split(err.Error(), "\n")
+	return strings.Join(lines[:min(n, len(lines))], "; ")
 }
 
 // look says what is wrong at this instant.

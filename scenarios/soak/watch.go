@@ -23,9 +23,10 @@ type Copy struct {
 // A Gap is a time in which no copy of a wanted task was there.
 type Gap struct {
 	Task  string
+	Node  api.NodeID // of the last copy
 	Since time.Time
 	For   time.Duration
-	Cause Kind // what ailed the node of the last copy when it was gone; "" for nothing
+	Cause Kind // what ailed that node when it was gone; "" for nothing
 }
 
 // watch looks at samples of the process table. It has no clock and reads nothing itself.
@@ -117,7 +118,7 @@ func (w *watch) repairs(s sample, there map[string][]Copy) {
 			w.last[task] = last
 		case len(copies) > 0:
 			if known && !last.since.IsZero() {
-				w.gaps = append(w.gaps, Gap{task, last.since, s.at.Sub(last.since), last.cause})
+				w.gaps = append(w.gaps, Gap{task, last.node, last.since, s.at.Sub(last.since), last.cause})
 			}
 			w.last[task] = sight{node: copies[len(copies)-1].Node}
 		}

@@ -31,7 +31,7 @@ func TestWatch(t *testing.T) {
 	look(task("cold.0", "a", 1, 0))                             // gone
 	look()
 	look(task("web.0", "b", 2, 0), task("cold.0", "a", 1, 0)) // back
-	if want := []Gap{{"web.0", begin.Add(2 * time.Second), 2 * time.Second, KillHost}}; !reflect.DeepEqual(w.gaps, want) {
+	if want := []Gap{{"web.0", "a", begin.Add(2 * time.Second), 2 * time.Second, KillHost}}; !reflect.DeepEqual(w.gaps, want) {
 		t.Errorf("gaps %v, want %v", w.gaps, want)
 	}
 	look() // gone from a node that nothing ails
