@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -51,6 +52,16 @@ func TestCheck(t *testing.T) {
 				return list, nil
 			}
 		}, exitDone, 3 * time.Second},
+		"check-moving": {"check -o ndjson", func(f *fake) {
+			of := f.tasks
+			f.digests = map[string]string{}
+			f.tasks = func(look int) ([]api.Task, error) {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				f.digests["n2"] = fmt.Sprintf("00000000000000%02x", look)
+				return of(look)
+			}
+		}, exitWaiting, 15 * time.Second},
 		"check-dead": {"check", func(f *fake) {
 			f.nodes[1].Status, f.nodes[1].Reason, f.mute = api.NodeFailed, "connection refused", "n3"
 		}, exitWaiting, time.Second},

@@ -189,7 +189,7 @@ func (c *comparison) tables() {
 		}
 		for _, id := range ids {
 			c.note(id, finding{
-				Kind: violation, Rule: "table",
+				Kind: violation, Rule: "table", subject: digest + " " + best, // tables that change are about to be equal
 				Found:    fmt.Sprintf("a table of %s, digest %s", count(c.accounts[id].digest.Records, "record"), digest),
 				Expected: fmt.Sprintf("%s, digest %s, as %s", count(c.accounts[have[best][0]].digest.Records, "record"), best, c.names(have[best])),
 			})

@@ -220,6 +220,8 @@ func TestCompareContainers(t *testing.T) {
 			[]string{"violation|epoch|web.0@3|n2|runs"}},
 		"of an attempt that has ended": {func(s *snapshot) { s.tasks[1].State, s.tasks[1].Reason = api.Failed, "x" },
 			[]string{"violation|copies|web.1@2|n2|runs, and its attempt has ended (failed)", "not_served|served|web.1|n2|failed: x"}},
+		"of a task that is lost, on a node that answers again": {func(s *snapshot) { s.tasks[1].State, s.tasks[1].Reason = api.Lost, "x" },
+			[]string{"not_served|served|web.1|n2|lost: x"}},
 		"of the same attempt": {func(s *snapshot) { s.hold(s.tasks[1], 2) },
 			[]string{"violation|copies|web.1@2|n2|another container of the same attempt runs"}},
 		"of another node": {func(s *snapshot) { s.hold(s.tasks[1], 1).Node = checkedID("n3") },

@@ -137,6 +137,8 @@ func (c *comparison) copy(node api.NodeID, h api.Container, j api.Job, t api.Tas
 		f.Found, f.Expected = "runs, and the task is complete", "nothing of it"
 	case h.Epoch > t.Epoch:
 		f.Rule, f.Found, f.Expected, f.patience = "epoch", "runs", t.Attempt+" to be the last attempt, as the table says", 0
+	case t.State == api.Lost && t.Node == h.Node:
+		return // and yet it answers: it has come back just now
 	case h.Epoch == t.Epoch && (t.Node == "" || t.Node == h.Node):
 		f.Found, f.Expected = "runs, and its attempt has ended ("+string(t.State)+")", "nothing of it"
 	case t.State == api.Running && c.alive(t.Node):

@@ -379,6 +379,8 @@ func (f *fake) Leave(context.Context, bool) error {
 // NodeDigest, NodeView and NodeContainers answer for every node that is alive.
 func (f *fake) NodeDigest(ctx context.Context, id string) (api.Digest, error) {
 	n, err := f.Node(ctx, id)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return api.Digest{Node: n.ID, Name: n.Name, Digest: cmp.Or(f.digests[n.Name], "1a58423fd58c036a"), Records: 9}, err
 }
 
