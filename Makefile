@@ -71,8 +71,8 @@ demo: build ## five nodes on this machine, a job, a death, the repair (KEEP=1 le
 demo-stop: ## end what make demo KEEP=1 left up
 	@go run ./scenarios/demo --stop
 
-RUNS = 1000
-SEED = 0
+RUNS ?= 1000
+
 sim: ## simulate clusters in chaos, RUNS=1000 from SEED=0: the same seed, the same run
 	go run ./scenarios/sim/run --runs $(RUNS) --seed $(SEED)
 

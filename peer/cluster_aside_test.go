@@ -123,6 +123,7 @@ func TestClusterRestoresWhatWasSetAside(t *testing.T) {
 
 		// The name is taken; what was restored is removed, and stays so.
 		c.submit(asked, service("old", 1))
+		c.settle(time.Minute, c.nodes...) // everybody has heard of it
 		if e := c.refused(api.JobExists)(restore(away[1], api.Restoring{Job: "old"}, api.WriteOptions{})); e.Current == nil || e.Current.Replicas != 1 {
 			t.Errorf("the refusal has %+v as what is there", e.Current)
 		}

@@ -196,8 +196,8 @@ func (c *Core) Report(r Report, now time.Time) { c.reportLocked(r, now) }
 // Leftover says why a dead sibling's container is to be ended, or "".
 func (c *Core) Leftover(h runtime.Container, now time.Time) string { return c.leftover(h, now) }
 
-// Submit, Put, Scale, Stop, Restart and Remove are the writes of api.Service as
-// values: the record to be stored, or none if nothing changes.
+// Submit creates a job. Like the other writes it is that of api.Service as a value:
+// the record to be stored, or none if nothing changes.
 func (c *Core) Submit(spec api.Job, now time.Time) (*gossip.Record, error) {
 	return c.writes(c.creation(spec, api.WriteOptions{}), now)
 }

@@ -32,12 +32,12 @@ func specOf(name string, replicas, version int) api.Job {
 
 // write has a node carry out a write, as its API does: the record goes to its own
 // disk and to others until it is safe, and then it is acknowledged.
-func (s *Sim) write(at *host, what string, make func(c *peer.Core, now time.Time) (*gossip.Record, error)) {
+func (s *Sim) write(at *host, what string, change func(c *peer.Core, now time.Time) (*gossip.Record, error)) {
 	a := at.agent
 	if a == nil || !a.core.Ready() {
 		return
 	}
-	r, err := make(a.core, a.now())
+	r, err := change(a.core, a.now())
 	if err != nil || r == nil {
 		return
 	}
