@@ -10,10 +10,14 @@ import (
 // asides are the jobs that n says that of has set aside.
 func (c *cluster) asides(n, of *node) map[string]api.Aside {
 	c.t.Helper()
-	list, err := n.agent.NodeAsides(c.t.Context(), of.name)
-	if err != nil {
-		c.t.Fatalf("%s asked for what %s has set aside: %v", n.name, of.name, err)
-	}
+	var list []api.Aside
+	c.within(30*time.Second, n.name+" is told what "+of.name+" has set aside", func() (why string) { // gossip sees it before there is a connection
+		var err error
+		if list, err = n.agent.NodeAsides(c.t.Context(), of.name); err != nil {
+			why = err.Error()
+		}
+		return why
+	})
 	out := map[string]api.Aside{}
 	for _, a := range list {
 		out[a.Job] = a
