@@ -32,6 +32,7 @@ func startDisks(t *testing.T, nodes int) (context.Context, *scenarios.Lab) {
 // it read-only. The node ends and says why, as does one that is started on such a disk;
 // the others serve all. On a sound disk it takes part again.
 func TestDiskFails(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		words      string
 		fail, mend func(context.Context, *scenarios.Lab, *scenarios.Node) error
@@ -137,6 +138,7 @@ func TestStaleDisk(t *testing.T) {
 // its key. With it it is who it was, with no memory of it; without it is somebody else,
 // and who it was is forgotten on request: then what only that one may run runs elsewhere.
 func TestWipedDisk(t *testing.T) {
+	t.Parallel()
 	for name, keep := range map[string][]string{"all of it": nil, "all but its key": {"key"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -18,6 +18,7 @@ import (
 // thirty fit. What the engine runs for a node, by the limits that it enforces, must
 // never be more than the node offers.
 func TestDockerCapacityUnderManySubmits(t *testing.T) {
+	t.Parallel()
 	const jobs, fit = 50, 30
 	offers := api.Resources{CPUs: 600, Memory: 192 << 20} // six tasks
 	task := api.Resources{CPUs: 100, Memory: 32 << 20}

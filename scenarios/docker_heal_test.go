@@ -192,6 +192,7 @@ func TestDockerDeadSiblingIsReaped(t *testing.T) {
 // TestDockerPowerCut ends everything at once; the containers of before are on the
 // engine and do not run. Each slot runs again, once.
 func TestDockerPowerCut(t *testing.T) {
+	t.Parallel()
 	ctx, lab := startDocker(t, 3, scenarios.LabConfig{})
 	submit(ctx, t, lab.Nodes()[0], boxes(t, "web", 6))
 	settle(ctx, t, lab, "web", 6, 30*time.Second)

@@ -47,7 +47,7 @@ func supervise() (code int, err error) {
 	}
 	defer os.RemoveAll(dir)
 	// What is marked parallel mostly waits: more of it than there are cores may.
-	child := exec.Command(os.Args[0], append([]string{"-test.parallel=4"}, os.Args[1:]...)...)
+	child := exec.Command(os.Args[0], append([]string{"-test.parallel=6"}, os.Args[1:]...)...)
 	child.Env = append(os.Environ(), root+"="+dir, "TMPDIR="+dir)
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
 	signals := make(chan os.Signal, 1)

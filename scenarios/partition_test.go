@@ -24,6 +24,7 @@ func startNetwork(t *testing.T, nodes int) (context.Context, *scenarios.Lab) {
 // side serves all; what must not run twice does not; both take requests and say what they
 // are worth. After the heal each task runs once, and the frozen ones have never moved.
 func TestSplit(t *testing.T) {
+	t.Parallel()
 	for _, loss := range []scenarios.Loss{scenarios.Silence, scenarios.Refusal} {
 		t.Run(string(loss), func(t *testing.T) {
 			t.Parallel()
@@ -69,6 +70,7 @@ func TestSplit(t *testing.T) {
 // TestOneWay keeps what others send from reaching one node, and then what it sends from
 // reaching them. Its tasks are served whatever each side thinks, and once after the heal.
 func TestOneWay(t *testing.T) {
+	t.Parallel()
 	for _, deaf := range []bool{true, false} {
 		t.Run(map[bool]string{true: "deaf", false: "mute"}[deaf], func(t *testing.T) {
 			t.Parallel()
@@ -97,6 +99,7 @@ func TestOneWay(t *testing.T) {
 // TestPartialPartition cuts a single link: each end still hears of the other through the
 // others. Nothing moves, and a request at one end is known at the other.
 func TestPartialPartition(t *testing.T) {
+	t.Parallel()
 	for _, loss := range []scenarios.Loss{scenarios.Silence, scenarios.Refusal} {
 		t.Run(string(loss), func(t *testing.T) {
 			t.Parallel()

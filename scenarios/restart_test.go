@@ -78,6 +78,7 @@ func identities(ctx context.Context, t *testing.T, lab *scenarios.Lab) (tasks ma
 // TestPowerCut ends everything at once. What was acknowledged runs again, once,
 // and what was removed does not, though all that runs it were told just before.
 func TestPowerCut(t *testing.T) {
+	t.Parallel()
 	ctx, lab := startLab(t, 5, scenarios.LabConfig{})
 	submit(ctx, t, lab.Nodes()[3], sleeper("gone", 5))
 	settle(ctx, t, lab, "gone", 5, 20*time.Second)

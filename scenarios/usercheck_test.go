@@ -14,6 +14,7 @@ import (
 // TestUserCheck has orch check look at a lab that is well, at a node with more tasks
 // than it has room for, and at one whose agent is dead.
 func TestUserCheck(t *testing.T) {
+	t.Parallel()
 	ctx, lab := startLab(t, 3, scenarios.LabConfig{})
 	first, small := lab.Nodes()[0], lab.Nodes()[1]
 	submit(ctx, t, first, sleeper("web", 6))
