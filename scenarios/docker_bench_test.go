@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func BenchmarkDockerForty(b *testing.B) {
 	job.Resources = api.Resources{CPUs: 10, Memory: 16 << 20}
 	for b.Loop() {
 		orch, plain := time.Hour, time.Hour
-		for _, width := range []int{2, 4, 8} {
+		for _, width := range slices.Repeat([]int{2, 4, 8}, 3) {
 			took, pattern := throughOrch(ctx, b, lab, job)
 			orch = min(orch, took)
 			alone := plainly(ctx, b, lab, pattern, count, width)
@@ -45,13 +46,9 @@ func throughOrch(ctx context.Context, b *testing.B, lab *scenarios.Lab, job api.
 	n := lab.Nodes()[0]
 	began := time.Now()
 	submit(ctx, b, n, job)
-	eventually(ctx, b, "all run", time.Minute, func(ctx context.Context) error {
-		now, err := n.Service().Job(ctx, job.Name)
-		if err == nil && now.Status.Running < job.Replicas {
-			err = fmt.Errorf("%d of %d run", now.Status.Running, job.Replicas)
-		}
-		return err
-	})
+	if _, reached, err := n.Service().WaitJob(ctx, job.Name, api.GoalRunning); err != nil || !reached {
+		b.Fatalf("wait until %s runs: reached %t, %v", job.Name, reached, err)
+	}
 	took := time.Since(began)
 	list, err := lab.Containers(ctx)
 	must(b, err)

@@ -34,11 +34,10 @@ type Driver struct {
 	images images
 	nudge  chan struct{} // of capacity 1; full when List must be called again soon
 
-	mu      sync.Mutex       // guards the fields below
-	claimed map[string]int   // how many are at work on the start of a container of that name
-	streams int              // event streams that are being read
-	known   map[string]known // by ID; kept up to date by the streams, empty without one
-	changes uint64           // raised by all that may make an entry of known wrong
+	mu      sync.Mutex        // guards the fields below
+	claimed map[string]int    // how many are at work on the start of a container of that name
+	streams int               // event streams that are being read
+	known   map[string]*known // by ID; kept up to date by the streams, empty without one
 }
 
 var _ runtime.Driver = (*Driver)(nil)
@@ -46,7 +45,7 @@ var _ runtime.Driver = (*Driver)(nil)
 // New returns a driver. It starts and dials nothing, so the engine need not be
 // there yet. An error means that cfg cannot work with any engine.
 func New(cfg Config) (*Driver, error) {
-	d := &Driver{cfg: cfg, nudge: make(chan struct{}, 1), claimed: map[string]int{}, known: map[string]known{}}
+	d := &Driver{cfg: cfg, nudge: make(chan struct{}, 1), claimed: map[string]int{}, known: map[string]*known{}}
 	for _, what := range cfg.Allow {
 		if !slices.Contains(api.Allowances(), what) {
 			return nil, fmt.Errorf("docker driver: cannot allow %.40q (there are: %s)", what, strings.Join(api.Allowances(), ", "))

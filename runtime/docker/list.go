@@ -26,7 +26,7 @@ const (
 var fullID = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // known is what an inspection said of a container, and the engine's word for its
-// state at that time.
+// state at that time; "" while an inspection is under way, or has failed.
 type known struct {
 	runtime.Container
 	word string
@@ -89,11 +89,8 @@ func (d *Driver) look(ctx context.Context, s container.Summary, labels runtime.L
 	if s.State == container.StateCreated { // an inspection would wait until it runs
 		return &runtime.Container{ID: s.ID, Labels: labels, State: runtime.Created}, nil
 	}
-	d.mu.Lock()
-	k, ok := d.known[s.ID]
-	before := d.changes
-	d.mu.Unlock()
-	if ok && k.word == s.State {
+	k, learn := d.recall(s.ID, s.State)
+	if learn == nil {
 		return &k.Container, nil
 	}
 	slow, cancel := context.WithTimeoutCause(ctx, inspectTime, errNoAnswer)
@@ -101,6 +98,7 @@ func (d *Driver) look(ctx context.Context, s container.Summary, labels runtime.L
 	in, err := d.ask(slow, 0, s.ID)
 	switch {
 	case cerrdefs.IsNotFound(err):
+		d.forget(s.ID)
 		return nil, nil
 	case err != nil && ctx.Err() == nil && errors.Is(context.Cause(slow), errNoAnswer):
 		d.again()
@@ -109,12 +107,35 @@ func (d *Driver) look(ctx context.Context, s container.Summary, labels runtime.L
 		return nil, err
 	}
 	c := containerOf(labels, in)
+	learn(c, in.State.Status)
+	return &c, nil
+}
+
+// recall says what is known of a container that the engine has this word for. Unless
+// that is still true, learn is to be told what an inspection that begins now said: it is
+// known until something happens to the container, and not at all if something has
+// happened to it meanwhile.
+func (d *Driver) recall(id, word string) (before known, learn func(runtime.Container, string)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.streams > 0 && d.changes == before {
-		d.known[s.ID] = known{Container: c, word: in.State.Status}
+	mine := &known{}
+	if k := d.known[id]; k != nil {
+		if k.word == word && word != "" {
+			return *k, nil
+		}
+		before = *k
+		mine.Container = k.Container
 	}
-	return &c, nil
+	if d.streams > 0 {
+		d.known[id] = mine
+	}
+	return before, func(c runtime.Container, word string) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.known[id] == mine {
+			mine.Container, mine.word = c, word
+		}
+	}
 }
 
 // summary is what the engine's list says, where it says no more; before is what
@@ -136,7 +157,6 @@ func summary(s container.Summary, labels runtime.Labels, before known) *runtime.
 func (d *Driver) forget(id string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.changes++
 	delete(d.known, id)
 }
 

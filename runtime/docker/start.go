@@ -152,14 +152,17 @@ func (d *Driver) create(caller context.Context, p plan) (runtime.Container, erro
 		d.discardHalf(ctx, p) // the answer was lost; it may have been created
 		return runtime.Container{}, err
 	}
-	_, c, err := d.inspect(ctx, id)
+	_, learn := d.recall(id, "")
+	in, c, err := d.inspect(ctx, id)
 	if errors.Is(err, runtime.ErrNotFound) {
 		return runtime.Container{}, errors.New("its container was removed while it started")
 	}
 	if err != nil { // it runs, so what we know of it is an answer
 		c = runtime.Container{ID: id, Labels: p.labels, State: runtime.Running, StartedAt: time.Now()}
 		d.again()
+		return c, nil
 	}
+	learn(c, in.State.Status)
 	return c, nil
 }
 

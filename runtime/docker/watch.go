@@ -105,6 +105,5 @@ func (d *Driver) stream(n int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.streams += n
-	d.changes++
 	clear(d.known)
 }
