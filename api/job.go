@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// LabelProject is the label that says which project a job belongs to.
+const LabelProject = "orch.project"
+
 // JobType is the kind of a job.
 type JobType string
 

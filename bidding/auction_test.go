@@ -296,14 +296,24 @@ func TestBadBidsAreRefused(t *testing.T) {
 }
 
 func TestNobodyToAsk(t *testing.T) {
-	l := lot(false, 2, "x")
-	l.Candidates, l.NotAsked = nil, []api.NotAsked{{Node: "x", NodeName: "X", Reason: "draining"}}
-	a := bidding.NewAuction(l, &bidding.Sequence{})
-	if got := a.Start(start); len(got) != 0 || !a.Done() {
-		t.Fatalf("got %+v, done=%v", got, a.Done())
-	}
-	if r := a.Result(); len(r.Left) != 2 || r.Left[1].Why != "X: draining" || r.Left[1].Retry != "capacity" {
-		t.Errorf("got %+v", r)
+	x, y := api.NotAsked{Node: "x", NodeName: "X", Reason: "draining"}, api.NotAsked{Node: "y", NodeName: "Y", Reason: "no driver docker"}
+	other := y
+	other.NodeName = "Z"
+	for want, notAsked := range map[string][]api.NotAsked{
+		"X: draining":                      {x},
+		"X: draining; Y: no driver docker": {x, y},
+		"no node has driver docker":        {y, other},
+		"no node to ask":                   nil,
+	} {
+		l := lot(false, 2, "x")
+		l.Candidates, l.NotAsked = nil, notAsked
+		a := bidding.NewAuction(l, &bidding.Sequence{})
+		if got := a.Start(start); len(got) != 0 || !a.Done() {
+			t.Fatalf("got %+v, done=%v", got, a.Done())
+		}
+		if r := a.Result(); len(r.Left) != 2 || r.Left[1].Why != want || r.Left[1].Retry != "capacity" {
+			t.Errorf("got %+v, want %q", r, want)
+		}
 	}
 }
 

@@ -148,6 +148,9 @@ func (a *Auction) words(refusals []NodeRefusal, notAsked []api.NotAsked) string 
 	if len(reasons) == 0 {
 		return "no node to ask"
 	}
+	if lacks, ok := strings.CutPrefix(reasons[0], "no driver "); ok && len(reasons) == 1 {
+		return "no node has driver " + lacks
+	}
 	const few = 4
 	var parts []string
 	for _, reason := range reasons[:min(few, len(reasons))] {

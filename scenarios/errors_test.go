@@ -51,6 +51,15 @@ func TestStartErrors(t *testing.T) {
 			wants(ctx, t, lab, []string{port, "in use", flag}, "start", "--data-dir", t.TempDir(), "--ports", base)
 		})
 	}
+	t.Run("join after a start that came to nothing", func(t *testing.T) {
+		const closed = "127.0.0.1:1"
+		dir, base := t.TempDir(), freeBlock(t)
+		l, err := net.Listen("tcp", "127.0.0.1:"+base)
+		must(t, err)
+		wants(ctx, t, lab, []string{"in use"}, "start", "--data-dir", dir, "--ports", base)
+		must(t, l.Close())
+		wants(ctx, t, lab, []string{closed}, "join", closed, "--token-file", token, "--data-dir", dir, "--ports", base)
+	})
 	t.Run("data directory in use", func(t *testing.T) {
 		wants(ctx, t, lab, []string{first.DataDir, "in use"}, "start", "--data-dir", first.DataDir, "--ports", freeBlock(t))
 	})

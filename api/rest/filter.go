@@ -10,9 +10,6 @@ import (
 	"github.com/exitae337/orchestergo/api"
 )
 
-// labelProject is the label that says which project a job belongs to.
-const labelProject = "orch.project"
-
 // A jobFilter says which jobs of a list are wanted. Zero fields select all.
 type jobFilter struct {
 	kind   api.JobType
@@ -35,7 +32,7 @@ func readJobFilter(q url.Values) (f jobFilter, err error) {
 		return f, err
 	}
 	if q.Get("project") != "" {
-		f.labels = append(f.labels, label{labelProject, q.Get("project"), true})
+		f.labels = append(f.labels, label{api.LabelProject, q.Get("project"), true})
 	}
 	f.after = q.Get("after")
 	if q.Has("limit") {

@@ -266,7 +266,7 @@ func (s *Server) cordonNode(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) resumeNode(w http.ResponseWriter, r *http.Request) error {
-	return s.nodeAction(w, r, http.StatusAccepted, s.cfg.Service.ResumeNode)
+	return s.nodeAction(w, r, http.StatusOK, s.cfg.Service.ResumeNode)
 }
 
 func (s *Server) labelNode(w http.ResponseWriter, r *http.Request) error {

@@ -57,7 +57,7 @@ var Operations = map[string]Operation{
 	"POST /v1/nodes/{id}/drain":     {ID: "drainNode", Out: api.Node{}, Status: 202, Fails: append(ofNode, api.NodeUnreachable, api.NotReady)},
 	"POST /v1/nodes/{id}/cordon":    {ID: "cordonNode", Out: api.Node{}, Fails: append(ofNode, api.NodeUnreachable, api.NotReady)},
 	"PATCH /v1/nodes/{id}/labels":   {ID: "labelNode", In: api.LabelChange{}, Out: api.Node{}, Fails: append(ofNode, api.NodeUnreachable, api.NotReady)},
-	"POST /v1/nodes/{id}/resume":    {ID: "resumeNode", Out: api.Node{}, Status: 202, Fails: append(ofNode, api.NodeUnreachable, api.NotReady)},
+	"POST /v1/nodes/{id}/resume":    {ID: "resumeNode", Out: api.Node{}, Fails: append(ofNode, api.NodeUnreachable, api.NotReady)},
 	"GET /v1/nodes/{id}/containers": {ID: "listContainersOfNode", Out: []api.Container{}, Fails: append(ofNode, api.NodeUnreachable)},
 	"GET /v1/nodes/{id}/digest":     {ID: "getDigestOfNode", Out: api.Digest{}, Fails: append(ofNode, api.NodeUnreachable)},
 	"GET /v1/nodes/{id}/view":       {ID: "listNodesSeenByNode", Out: []api.Node{}, Fails: append(ofNode, api.NodeUnreachable)},

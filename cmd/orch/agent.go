@@ -102,18 +102,22 @@ func (a *agent) findCluster() (membership, error) {
 	if err != nil {
 		return to, err
 	}
+	given := a.flags.tokenFile != "" || a.flags.token != ""
+	if len(a.seeds) > 0 && (given || a.within > 0) && a.dir.Blank() {
+		used = false // a start that came to nothing made a cluster in which there never was a node
+	}
 	if !used { // what a join left that came to nothing is another cluster's
 		if err := a.dir.Forget(); err != nil {
 			return to, err
 		}
 	}
-	if used && (len(a.seeds) == 0 || a.flags.tokenFile == "" && a.flags.token == "") {
+	if used && (len(a.seeds) == 0 || !given) {
 		to.secret = own
 		to.fresh = len(a.seeds) == 0 && a.dir.Blank() // it ended before there was anything
 		return to, nil
 	}
 	if len(a.seeds) == 0 {
-		if a.flags.tokenFile != "" || a.flags.token != "" {
+		if given {
 			return to, usageError(a.cmd, "a token was given, but nobody to join: add --join HOST, or leave the token out to start a new cluster")
 		}
 		to.secret, to.fresh = peer.NewSecret(), true

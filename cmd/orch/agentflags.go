@@ -128,7 +128,8 @@ func (f *agentFlags) place(cmd *cobra.Command, env *Env) error {
 				*port = f.ports + map[string]int{"gossip-port": 1, "peer-port": 2}[flag]
 			}
 		}
-		if f.api == "" {
+		typed := cmd.Flags().Changed("ports") && !cmd.Flags().Changed("api")
+		if f.api == "" || typed { // ORCH_API may name another node, for the commands that ask one
 			f.api = net.JoinHostPort("127.0.0.1", strconv.Itoa(f.ports))
 		}
 	}

@@ -81,14 +81,15 @@ func (j *jobsCommand) run(cmd *cobra.Command) error {
 }
 
 // jobFilters are the keys of --filter.
-var jobFilters = []string{"type", "status", "label"}
+var jobFilters = []string{"type", "status", "project", "label"}
 
 func keepJob(job api.Job, filters map[string][]string) bool {
 	state := ""
 	if job.Status != nil {
 		state = string(job.Status.State)
 	}
-	return oneOf(filters["type"], string(job.Type)) && oneOf(filters["status"], state) && hasLabels(job.Labels, filters["label"])
+	return oneOf(filters["type"], string(job.Type)) && oneOf(filters["status"], state) &&
+		oneOf(filters["project"], job.Labels[api.LabelProject]) && hasLabels(job.Labels, filters["label"])
 }
 
 // jobKind is how jobs are printed.

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/cobra"
 )
 
 func TestListenAddress(t *testing.T) {
@@ -44,6 +48,35 @@ func TestORCHAPINamesANode(t *testing.T) {
 		}
 		if !strings.Contains(got.err, "warning: the environment variable ORCH_TYPO means nothing") || strings.Contains(got.err, "variable ORCH_API means") {
 			t.Errorf("%s warns of %s", command, got.err)
+		}
+	}
+}
+
+// TestPortsAreTyped: what is on the command line counts more than ORCH_API, which
+// may name another node.
+func TestPortsAreTyped(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		env  map[string]string
+		want string
+	}{
+		{"", nil, "127.0.0.1:7070"},
+		{"", map[string]string{"ORCH_API": "127.0.0.1:9000"}, "127.0.0.1:9000"},
+		{"", map[string]string{"ORCH_API": "127.0.0.1:9000", "ORCH_PORTS": "8000"}, "127.0.0.1:9000"},
+		{"", map[string]string{"ORCH_PORTS": "8000"}, "127.0.0.1:8000"},
+		{"--ports 8000", map[string]string{"ORCH_API": "127.0.0.1:9000"}, "127.0.0.1:8000"},
+		{"--ports 8000", map[string]string{"ORCH_API": "n1:7070,n2:7070"}, "127.0.0.1:8000"},
+		{"--ports 8000 --api 127.0.0.1:9001", map[string]string{"ORCH_API": "127.0.0.1:9000"}, "127.0.0.1:9001"},
+	} {
+		env := &Env{Getenv: func(name string) string { return c.env[name] }, Environ: func() []string { return nil }, Stderr: io.Discard}
+		cmd, f := &cobra.Command{}, &agentFlags{}
+		f.register(cmd.Flags(), env)
+		cmd.Flags().String("api", "", "")
+		if err := cmd.ParseFlags(strings.Fields(c.args)); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(fromEnvironment(cmd, env), f.place(cmd, env)); err != nil || f.api != c.want {
+			t.Errorf("%q with %v: the API is at %s (%v), want %s", c.args, c.env, f.api, err, c.want)
 		}
 	}
 }

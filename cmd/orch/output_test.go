@@ -46,6 +46,15 @@ func TestOneHeaderForSeveralJobs(t *testing.T) {
 	}
 }
 
+// TestJobsOfAProject: a project is a label.
+func TestJobsOfAProject(t *testing.T) {
+	f := exampleCluster()
+	f.jobs[1].Labels = map[string]string{api.LabelProject: "shop"}
+	if got := orch(f, "jobs", "-q", "-f", "project=shop"); got.code != 0 || got.out != f.jobs[1].Name+"\n" {
+		t.Errorf("got %s, want %s alone", got.text(), f.jobs[1].Name)
+	}
+}
+
 // TestNodesAreChangedTogether: one that is refused keeps none of the others from it.
 func TestNodesAreChangedTogether(t *testing.T) {
 	for line, want := range map[string]string{

@@ -116,7 +116,7 @@ func TestBadCommandLines(t *testing.T) {
 		{"nodes -f status=happy", `-f status "happy" is none of starting, ready`},
 		{"ps -o xml", `-o "xml" is none of table`},
 		{"ps -o", "flag needs an argument"},
-		{"jobs -f nope=1", `the filter "nope" is none of type, status, label`},
+		{"jobs -f nope=1", `the filter "nope" is none of type, status, project, label`},
 		{"nodes -f nope=1", `the filter "nope" is none of status, driver, label`},
 		{"ps -q --format x", "-q and another form of output do not go together"},
 		{"inspect", "a name is missing"},
