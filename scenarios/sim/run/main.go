@@ -17,6 +17,9 @@ import (
 	"github.com/exitae337/orchestergo/scenarios/sim"
 )
 
+// memory is how much the runs take before what they have made is cleared away.
+const memory = 1 << 30
+
 // order is what to run.
 type order struct {
 	runs, seed uint64
@@ -35,7 +38,8 @@ func main() {
 		fmt.Fprintf(os.Stderr, "run: no rule is named %q; there are: %s\n", *without, names())
 		os.Exit(2)
 	}
-	debug.SetGCPercent(400) // a run makes much that does not live long
+	debug.SetGCPercent(-1) // a run makes much that does not live long
+	debug.SetMemoryLimit(memory)
 	began := time.Now()
 	ok := o.report(o.sweep())
 	fmt.Fprintf(os.Stderr, "%d runs in %s\n", o.runs, time.Since(began).Round(time.Millisecond))
