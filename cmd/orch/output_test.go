@@ -211,7 +211,7 @@ func TestErrorsAreProblemsInJSON(t *testing.T) {
 		"rm -o ndjson nosuch":       `"status":404,"detail":"there is no job nosuch","instance":"","code":"job_not_found"`,
 		"ps --format json nosuch":   `"status":404,"detail":"there is no job nosuch","instance":"","code":"job_not_found"`,
 		"ps -w -o json":             `"status":400,"detail":"-w and -o json do not go together: one document is one answer (-o ndjson has one a line)","instance":"","code":"bad_request"`,
-		"jobs -o json -f colour=no": `"status":400,"detail":"the filter \"colour\" is none of type, status, label","instance":"","code":"bad_request"`,
+		"jobs -o json -f colour=no": `"status":400,"detail":"the filter \"colour\" is none of type, status, project, label","instance":"","code":"bad_request"`,
 	} {
 		got := orch(exampleCluster(), strings.Fields(line)...)
 		if got.out != "" || got.code == 0 || !strings.Contains(got.err, want) || !json.Valid([]byte(got.err)) {
