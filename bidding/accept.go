@@ -31,6 +31,7 @@ type Standing struct {
 	Served     bool // its state is one of those that serve a slot, whoever is alive
 	Complete   bool
 	OwnerAlive bool // in this node's view
+	OwnerAway  bool // it is a member still, and not alive in this node's view
 
 	// Of this node's containers of the slot.
 	LabelEpoch uint64 // greatest epoch on a label; 0: none
@@ -71,6 +72,10 @@ func Consider(aw Award, slot AwardSlot, st Standing, b Bidder) Verdict {
 	}
 	if st.Job.StopFirst() && st.Known && st.Served && st.OwnerAlive && st.Owner != b.ID {
 		return Verdict{Refusal: refuseFor(time.Second, CodeAfterStop, "%s runs on %s and must stop first", name(st, slot), st.Owner.Short())}
+	}
+	// The auctioneer may have had no answer from an owner that has accepted.
+	if st.Job.OnPartition == "freeze" && st.Known && st.Served && st.OwnerAway && st.Owner != b.ID {
+		return Verdict{Refusal: refuseFor(time.Second, CodeFrozen, "%s may run on %s, which is out of reach", name(st, slot), st.Owner.Short())}
 	}
 	if refusal := b.unable(st.Job); refusal != nil {
 		return Verdict{Refusal: refusal}

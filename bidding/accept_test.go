@@ -79,6 +79,14 @@ func TestConsider(t *testing.T) {
 		{name: "batch, stopped elsewhere", change: func(s *situation) { elsewhere(s); s.st.Job.Type, s.st.Served = api.BatchJob, false }, want: bidding.Verdict{Accept: true}},
 		{name: "batch, its own old copy", change: func(s *situation) { old(s, half); s.st.Job.Type = api.BatchJob }, want: bidding.Verdict{Accept: true, StopFirst: true}},
 
+		{name: "frozen, its owner is out of reach", change: func(s *situation) {
+			elsewhere(s)
+			s.st.Job.OnPartition, s.st.OwnerAlive, s.st.OwnerAway = "freeze", false, true
+		}, code: "frozen"},
+		{name: "frozen, its owner was removed", change: func(s *situation) { elsewhere(s); s.st.Job.OnPartition, s.st.OwnerAlive = "freeze", false }, want: bidding.Verdict{Accept: true}},
+		{name: "frozen, its owner moves it", change: func(s *situation) { elsewhere(s); s.st.Job.OnPartition = "freeze" }, want: bidding.Verdict{Accept: true}},
+		{name: "replaced, its owner is out of reach", change: func(s *situation) { elsewhere(s); s.st.OwnerAlive, s.st.OwnerAway = false, true }, want: bidding.Verdict{Accept: true}},
+
 		{name: "closed", change: func(s *situation) { s.b.Closed = &api.Refusal{Code: "draining"} }, code: "draining"},
 		{name: "no driver", change: func(s *situation) { s.b.Drivers = nil }, code: "no_driver"},
 		{name: "excluded", change: func(s *situation) { s.b.Excluded = &api.Refusal{Code: "excluded"} }, code: "excluded"},

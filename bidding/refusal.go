@@ -22,6 +22,7 @@ const (
 	CodeStaleEpoch = "stale_epoch" // the bidder knows this epoch of the slot, or a later one
 	CodeComplete   = "complete"    // the slot has ended well, for ever
 	CodeAfterStop  = "after_stop"  // another live node runs a copy that must stop first
+	CodeFrozen     = "frozen"      // a node out of reach may run it, and the job asks to leave that alone
 	CodeNoAnswer   = "no_answer"   // made by the auctioneer: silence, or an error on the way
 	CodeMalformed  = "malformed"   // made by the auctioneer: an answer that cannot be right
 	CodeTooLarge   = "too_large"   // the award would not fit a frame
@@ -51,7 +52,7 @@ func refuseFor(d time.Duration, code, format string, args ...any) *api.Refusal {
 // any other, the node is not tried again in the same auction.
 func aboutSlot(code string) bool {
 	switch code {
-	case CodeStaleAward, CodeNotWanted, CodeStaleEpoch, CodeComplete, CodeAfterStop:
+	case CodeStaleAward, CodeNotWanted, CodeStaleEpoch, CodeComplete, CodeAfterStop, CodeFrozen:
 		return true
 	}
 	return false

@@ -306,7 +306,7 @@ func (c *core) standing(k SlotKey, j *JobRecord, award gossip.Record, nodes map[
 		st.Known, st.Epoch, st.Owner, st.Complete = true, a.Epoch(), a.Owner(), a.State == api.Complete
 		st.Served = a.State.Live() || a.State == api.Stopping // until it is gone, for kinds that must not run twice
 		v := nodes[a.Owner()]
-		st.OwnerAlive = v != nil && v.Alive
+		st.OwnerAlive, st.OwnerAway = v != nil && v.Alive, v != nil && !v.Alive && !v.Left
 	}
 	for _, h := range c.containers {
 		if h.Key() != k {

@@ -143,8 +143,12 @@ func (l *Lab) FailDisk(n *Node) error {
 func (l *Lab) MendDisk(ctx context.Context, n *Node) error {
 	l.logf("%s: mend the disk", n.Name)
 	err := runCommand(exec.CommandContext(ctx, "umount", filepath.Join(n.dir, diskDir)))
+	image := filepath.Join(n.dir, imageFile)
+	if err == nil { // whoever took a copy of all mounts meanwhile holds the failed one: another file is another disk
+		err = errors.Join(runCommand(exec.CommandContext(ctx, "cp", "--sparse=always", image, image+".new")), os.Rename(image+".new", image))
+	}
 	if err == nil {
-		check := exec.CommandContext(ctx, "e2fsck", "-fy", filepath.Join(n.dir, imageFile))
+		check := exec.CommandContext(ctx, "e2fsck", "-fy", image)
 		const mended = 1 // exit code: there was something, and it is mended
 		if err = runCommand(check); err != nil && check.ProcessState.ExitCode() == mended {
 			err = nil

@@ -223,6 +223,7 @@ func (a *agent) took(m gossip.Merged, from api.NodeID) {
 		return
 	}
 	a.core.Take(a.now(), m.News, m.Dropped)
+	a.sim.heard(a, m.News)
 	a.commit(m.News, m.Dropped)
 	a.spread(m.News, from)
 	a.lookSoon()
@@ -343,6 +344,7 @@ func (a *agent) start(s peer.Start) {
 func (a *agent) stop(s peer.Stop) {
 	over := a.occupied(s.Held.Key(), 0, nil)
 	a.whenUp(func() {
+		a.host.engine.ending[s.Held.ID] = true
 		a.sim.after(a.sim.between(10*time.Millisecond, 300*time.Millisecond), func() {
 			a.host.engine.exit(s.Held.ID, 143)
 			over()
@@ -387,6 +389,7 @@ func (a *agent) leave() {
 		a.put(nil, *r)
 		a.after(200*time.Millisecond, func() {
 			a.host.left = true
+			a.sim.lostDisk(a.host, disk{}) // it keeps nothing but its key
 			a.host.kill()
 		})
 	}

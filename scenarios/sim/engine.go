@@ -19,10 +19,11 @@ type engine struct {
 	host       *host
 	containers []*runtime.Container // in the order in which they were made
 	made       int
-	slow       time.Duration // added to each start
-	failing    bool          // starts fail
-	hanging    bool          // starts do not end
-	down       bool          // it does not answer
+	ending     map[string]bool // containers that somebody stops
+	slow       time.Duration   // added to each start
+	failing    bool            // starts fail
+	hanging    bool            // starts do not end
+	down       bool            // it does not answer
 }
 
 // list is what an agent of that id is told.

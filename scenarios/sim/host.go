@@ -12,20 +12,21 @@ import (
 // host is a machine: its disk, its engine, its clock, and the agent on it, if one
 // runs. A wiped host is another node of the cluster from then on.
 type host struct {
-	sim     *Sim
-	index   int
-	name    string
-	id      api.NodeID
-	room    api.Resources
-	disk    disk
-	old     *disk // a copy of the disk made earlier, if any
-	engine  engine
-	skew    time.Duration // of its clock
-	boots   int
-	agent   *agent // nil while none runs
-	outside bool   // not healed: what it does by itself does not count
-	leaving bool   // its agent was told to leave
-	left    bool   // it has left for good, and is not started again
+	sim      *Sim
+	index    int
+	name     string
+	id       api.NodeID
+	room     api.Resources
+	disk     disk
+	old      *disk // a copy of the disk made earlier, if any
+	engine   engine
+	skew     time.Duration // of its clock
+	boots    int
+	agent    *agent // nil while none runs
+	outside  bool   // not healed: what it does by itself does not count
+	leaving  bool   // its agent was told to leave
+	draining bool   // it was told to give its tasks away
+	left     bool   // it has left for good, and is not started again
 }
 
 // disk is what survives an agent.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/exitae337/orchestergo/api"
@@ -29,6 +30,7 @@ type oracle struct {
 	last      map[string]uint64         // highest epoch that a node has started of a slot
 	completed map[string]time.Duration  // slots of batch jobs whose task ended well
 	removed   map[api.NodeID]bool       // nodes that an operator has removed
+	knows     map[string]map[*host]bool // which hosts have ever known of an attempt
 }
 
 // ack is a write that was acknowledged, the disks that had it then, and how many of
@@ -41,7 +43,7 @@ type ack struct {
 }
 
 func newOracle(gentle bool) oracle {
-	return oracle{gentle: gentle, aside: map[string][]gossip.Stamp{}, last: map[string]uint64{}, completed: map[string]time.Duration{}, removed: map[api.NodeID]bool{}}
+	return oracle{gentle: gentle, aside: map[string][]gossip.Stamp{}, last: map[string]uint64{}, completed: map[string]time.Duration{}, removed: map[api.NodeID]bool{}, knows: map[string]map[*host]bool{}}
 }
 
 func (s *Sim) violate(rule, format string, args ...any) {
@@ -71,7 +73,7 @@ func (s *Sim) lostDisk(h *host, instead disk) {
 
 func (s *Sim) setAside(r gossip.Record) { s.aside[r.Key] = append(s.aside[r.Key], r.Stamp) }
 
-func slotOf(l runtime.Labels) string { return fmt.Sprintf("%s/%d.%d", l.Job, l.Life, l.Slot) }
+func slotOf(l runtime.Labels) string { return fmt.Sprintf("%s/%d/%d", l.Job, l.Life, l.Slot) }
 
 // copies are the running containers of a slot on all hosts.
 func (s *Sim) copies(slot string) (out []*runtime.Container) {
@@ -105,8 +107,7 @@ func (s *Sim) started(h *host, c *runtime.Container) {
 	}
 	s.last[key] = c.Labels.Epoch
 	copies := s.copies(slot)
-	frozen := c.Labels.Job == "freeze" && slices.ContainsFunc(copies, func(o *runtime.Container) bool { return o != c && s.unreachable(h, o) })
-	if frozen || s.gentle && batch(c.Labels.Job) && len(copies) > 1 {
+	if s.gentle && batch(c.Labels.Job) && len(copies) > 1 {
 		s.violate("twice", "%s runs more than once: %s", c.Labels.Task(), places(copies))
 	}
 	if at, ok := s.completed[slot]; ok && s.gentle && s.now-at > 5*time.Second {
@@ -119,11 +120,49 @@ func (s *Sim) started(h *host, c *runtime.Container) {
 // may be known to nobody when its disk is destroyed.
 func (s *Sim) unreachable(h *host, c *runtime.Container) bool {
 	o := s.byID[c.Labels.Node]
-	leaving := o != nil && (o.left || o.leaving) // its tasks were told to move
+	leaving := o != nil && (o.left || o.leaving || o.draining) // its tasks were told to move
 	if c.Labels.Node == h.id || s.removed[c.Labels.Node] || leaving {
 		return false
 	}
 	return o != nil && (o.agent == nil || h.agent == nil || !s.reaches(h, o))
+}
+
+// attempt names what a container is, as its record does.
+func attempt(l runtime.Labels) string { return fmt.Sprintf("a/%s@%d %s", slotOf(l), l.Epoch, l.Node) }
+
+// heard notes which attempts a host learns of, and looks at those that it promises.
+func (s *Sim) heard(a *agent, news []gossip.Record) {
+	for _, r := range news {
+		if !strings.HasPrefix(r.Key, "a/") {
+			continue
+		}
+		of := fmt.Sprintf("%s@%d %s", r.Key, r.Stamp.Major, r.Stamp.Mid)
+		if s.knows[of] == nil {
+			s.knows[of] = map[*host]bool{}
+		}
+		if r.Stamp.Mid == string(a.id) && !s.knows[of][a.host] {
+			s.promised(a.host, r)
+		}
+		s.knows[of][a.host] = true
+	}
+}
+
+// promised checks what must hold when a host promises to run a slot: that a copy of what
+// is to be left alone does not run out of its reach, unless nobody else knows of it. A
+// first placement that nobody has heard of excludes no other.
+func (s *Sim) promised(h *host, r gossip.Record) {
+	slot := strings.TrimPrefix(r.Key, "a/")
+	if !strings.HasPrefix(slot, "freeze/") {
+		return
+	}
+	for _, o := range s.copies(slot) {
+		knows := s.knows[attempt(o.Labels)]
+		if s.unreachable(h, o) && slices.ContainsFunc(s.hosts, func(who *host) bool {
+			return knows[who] && who.id != o.Labels.Node && who.agent != nil && (who == h || s.reaches(h, who))
+		}) {
+			s.violate("twice", "%s promises to run %s, which runs out of its reach: %s", h.name, slot, places(s.copies(slot)))
+		}
+	}
 }
 
 func places(copies []*runtime.Container) string {
@@ -138,7 +177,7 @@ func places(copies []*runtime.Container) string {
 func (s *Sim) ended(h *host, c *runtime.Container) {
 	s.note("ended", h.name, c.Labels.Task().String(), fmt.Sprint(c.ExitCode))
 	slot := slotOf(c.Labels)
-	if batch(c.Labels.Job) && c.ExitCode == 0 {
+	if batch(c.Labels.Job) && c.ExitCode == 0 && !h.engine.ending[c.ID] { // who ends well because he is told to has not completed
 		s.completed[slot] = s.now
 	}
 	if !s.gentle || c.ExitCode != 143 || batch(c.Labels.Job) || len(s.copies(slot)) > 0 {

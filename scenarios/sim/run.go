@@ -51,6 +51,9 @@ func (s *Sim) fine() bool { return s.violation == nil }
 
 // heal ends the chaos: all faults, or those of a core, while the rest is cut off.
 func (s *Sim) heal(core []int) {
+	if core != nil && !slices.ContainsFunc(core, func(i int) bool { return !s.hosts[i].left && len(s.hosts[i].disk.records) > 0 }) {
+		core = nil // they have forgotten the cluster, and would wait for the rest
+	}
 	s.note("heal", fmt.Sprint(core))
 	s.calm = true
 	in := func(i int) bool { return core == nil || slices.Contains(core, i) }
@@ -197,7 +200,7 @@ func (s *Sim) misplaced(agents []*agent) string {
 		}
 		for i := range j.Spec.Replicas {
 			k := j.Slot(i)
-			slot := fmt.Sprintf("%s/%d.%d", k.Job, k.Life, k.Slot)
+			slot := fmt.Sprintf("%s/%d/%d", k.Job, k.Life, k.Slot)
 			have := running[slot]
 			delete(running, slot)
 			rec := core.Slot(k)
@@ -211,7 +214,7 @@ func (s *Sim) misplaced(agents []*agent) string {
 				return "unfinished: " + k.String()
 			case len(have) > 1:
 				return "doubled:" + places(have)
-			case len(have) == 0 && name == "freeze" && rec != nil && s.away(agents, rec.Owner()):
+			case len(have) == 0 && name == "freeze" && rec != nil && s.away(agents, rec.Owner()) && !s.removed[rec.Owner()]:
 				// It waits for its owner, as the job asks.
 			case len(have) == 0 && s.full(agents, j.Spec.Resources):
 				// Nobody has room.

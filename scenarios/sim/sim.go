@@ -62,7 +62,7 @@ func newSim(p Plan, bug Bug) *Sim {
 	}
 	for i := range p.Nodes {
 		h := &host{sim: s, index: i, name: fmt.Sprintf("n%d", i), room: api.Resources{CPUs: 4000, Memory: 4 << 30}, disk: disk{records: map[string]gossip.Record{}}}
-		h.engine.host = h
+		h.engine.host, h.engine.ending = h, map[string]bool{}
 		s.hosts = append(s.hosts, h)
 		s.identify(h)
 	}

@@ -260,6 +260,7 @@ func (s *Sim) drain(h *host, on bool) {
 	}
 	if r, err := h.agent.core.Drain(on, h.agent.now()); err == nil && r != nil {
 		h.agent.put(nil, *r)
+		h.draining = on
 	}
 }
 
