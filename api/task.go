@@ -52,6 +52,7 @@ type Task struct {
 	Restarts     int        `json:"restarts"` // in place, in this epoch
 	Failures     int        `json:"failures"` // attempts that failed in a row before this one
 	Reason       string     `json:"reason"`   // why it is in this state
+	Stays        string     `json:"stays"`    // why it is not moved or replaced, where it should be
 	Auction      string     `json:"auction"`  // id of the auction that placed it
 	CreatedAt    time.Time  `json:"created_at"`
 	StartedAt    *time.Time `json:"started_at"`

@@ -84,6 +84,9 @@ func TestClusterExplainsWhatWaits(t *testing.T) {
 				if err != nil || len(e.Tasks) != 2 || len(e.Refusals) != 1 || len(e.Refusals[0].Nodes) != 3 || !slices.Equal(e.Refusals[0].Slots, []int{0, 1}) {
 					return fmt.Sprintf("%s explains %+v, %v", n.name, e, err)
 				}
+				if j, err := n.agent.Job(t.Context(), "big"); err != nil || !strings.HasPrefix(j.Status.Reason, "big.0: needs 64GiB; ") {
+					return fmt.Sprintf("%s says of the job %+v, %v", n.name, j.Status, err)
+				}
 				if want := "needs 64GiB; the best is n0 with 8GiB free of 8GiB (never fits on any node here)"; e.Tasks[1].Task.Reason != want {
 					return fmt.Sprintf("%s says %q, want %q", n.name, e.Tasks[1].Task.Reason, want)
 				}

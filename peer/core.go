@@ -54,6 +54,7 @@ type core struct {
 	changed         map[SlotKey]time.Time // when the slot's record was last seen to change
 	memory          map[SlotKey]*Memory
 	moveAt          map[SlotKey]time.Time
+	stays           map[SlotKey]stay
 	unanswered      map[SlotKey]uint64 // highest epoch awarded without an answer
 	auctions        map[string]bool    // jobs with an auction under way
 	containers      []Held
@@ -83,7 +84,7 @@ func newCore(cfg Config) core {
 	c := core{
 		cfg: cfg, drivers: map[string]runtime.Driver{}, log: cfg.Log, random: rand.Float64, newID: newBoot, width: maxStarts(),
 		index: newIndex(cfg.Log), notReady: "starting",
-		changed: map[SlotKey]time.Time{}, memory: map[SlotKey]*Memory{}, moveAt: map[SlotKey]time.Time{},
+		changed: map[SlotKey]time.Time{}, memory: map[SlotKey]*Memory{}, moveAt: map[SlotKey]time.Time{}, stays: map[SlotKey]stay{},
 		unanswered: map[SlotKey]uint64{}, auctions: map[string]bool{}, busy: map[SlotKey]*op{},
 		heard: bidding.NewHeard(heardSlots), lostDrivers: map[api.NodeID]map[string]time.Time{},
 		failures: map[string]*fault{}, usable: map[string]string{}, byes: map[string]time.Time{},

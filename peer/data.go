@@ -90,10 +90,12 @@ type answer struct {
 	Labels map[string]string `json:"labels,omitempty"` // of the node that answers
 }
 
-// pending is what a coordinator says of a slot that nobody has.
+// pending is what a coordinator says of a slot that nobody has, or of one that nobody
+// takes from who has it.
 type pending struct {
 	Why   string `json:"why"`
 	Sheet string `json:"sheet"`
+	Epoch uint64 `json:"epoch,omitempty"` // of the copy that stays
 }
 
 // serveData registers the protocol.
@@ -317,16 +319,21 @@ func (c *core) caresFor(job string, life int64, now time.Time) bool {
 	return len(ranks) > 0 && ranks[0] == c.id || c.auctions[job]
 }
 
-// pendingOf says what this node, as coordinator, knows of unserved slots.
+// maxPending bounds the slots of which is told why they are open.
+const maxPending = 1000
+
+// pendingOf says what this node, as coordinator, knows of slots that are unserved or
+// stay where they should not.
 func (p *Peer) pendingOf(job string, life int64) map[int]pending {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := map[int]pending{}
 	for k, m := range p.memory {
-		if k.Job == job && k.Life == life && m.Sheet != "" && len(out) < 1000 {
+		if k.Job == job && k.Life == life && m.Sheet != "" && len(out) < maxPending {
 			out[k.Slot] = pending{Why: m.Why, Sheet: m.Sheet}
 		}
 	}
+	p.addStays(out, job, life)
 	return out
 }
 

@@ -66,7 +66,7 @@ func (p *Peer) Explain(ctx context.Context, name string) (api.Explanation, error
 
 // waits says whether a task should have a node, and has none.
 func waits(t api.Task) bool {
-	return t.Desired != "stopped" && (t.State == api.Pending || t.State == api.Lost || t.State == api.Failed)
+	return wanted(t) && (t.State == api.Pending || t.State == api.Lost || t.State == api.Failed)
 }
 
 // story is what the records say of a task, and how its node won it. Lock held.

@@ -131,6 +131,7 @@ func (c *core) remember(a Auction, id string, result bidding.Result, now time.Ti
 		k := SlotKey{Job: a.Job, Life: a.Life, Slot: left.Slot}
 		if a.Move {
 			c.moveAt[k] = now.Add(bidding.Backoff(3, c.random()))
+			c.noteStay(k, left)
 			continue
 		}
 		m := c.memory[k]

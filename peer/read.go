@@ -33,28 +33,32 @@ func (p *Peer) View() api.View {
 }
 
 // Jobs lists the jobs, see api.Service.
-func (p *Peer) Jobs(context.Context) ([]api.Job, error) {
+func (p *Peer) Jobs(ctx context.Context) ([]api.Job, error) {
 	now := time.Now()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	nodes := p.nodes(now)
-	out := []api.Job{}
+	out, lives := []api.Job{}, []int64{}
 	for _, j := range p.index.sortedJobs() {
-		out = append(out, p.job(j, nodes, now))
+		out, lives = append(out, p.job(j, nodes, now)), append(lives, j.Life())
 	}
+	p.mu.Unlock()
+	p.explainJobs(ctx, out, lives)
 	return out, nil
 }
 
 // Job returns one job, see api.Service.
-func (p *Peer) Job(_ context.Context, name string) (api.Job, error) {
+func (p *Peer) Job(ctx context.Context, name string) (api.Job, error) {
 	now := time.Now()
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	j := p.index.jobs[name]
 	if j == nil || j.Removed {
+		p.mu.Unlock()
 		return api.Job{}, jobNotFound(name)
 	}
-	return p.job(j, p.nodes(now), now), nil
+	one := []api.Job{p.job(j, p.nodes(now), now)}
+	p.mu.Unlock()
+	p.explainJobs(ctx, one, []int64{j.Life()})
+	return one[0], nil
 }
 
 // job is a record as users see it. Lock held.
@@ -96,6 +100,9 @@ func (c *core) status(w *World, j *JobRecord) *api.Status {
 			s.Running++
 			if a.Hash != j.Hash {
 				old++
+				if why := c.whyStays(w, j, k); why != "" && s.Reason == "" {
+					s.Reason = k.String() + " " + why
+				}
 			}
 		case is == Served && a.waits():
 			s.Pending++
@@ -140,21 +147,22 @@ func (p *Peer) Tasks(ctx context.Context, f api.TaskFilter) ([]api.Task, error) 
 	}
 	nodes := p.nodes(now)
 	w := p.world(nodes, now)
-	all := []api.Task{}
+	all, goes := []api.Task{}, map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(p.index.jobs)) {
 		j := p.index.jobs[name]
 		if f.Job != "" && name != f.Job {
 			continue
 		}
 		for _, k := range p.slotsToList(j, f.All) {
-			all = append(all, p.task(w, nodes, j, k))
+			t := p.task(w, nodes, j, k)
+			all, goes[t.ID] = append(all, t), wanted(t) && w.shouldGo(j, p.index.slot(k))
 		}
 	}
 	p.mu.Unlock()
 	all = slices.DeleteFunc(all, func(t api.Task) bool {
 		return f.State != "" && t.State != f.State || f.Node != "" && !isNode(f.Node, t.Node, t.NodeName) && !beginsNode(f.Node, t.Node)
 	})
-	p.explainPending(ctx, all)
+	p.explainPending(ctx, all, goes)
 	return all, nil
 }
 
@@ -211,7 +219,7 @@ func (p *Peer) task(w *World, nodes map[api.NodeID]*nodeView, j *JobRecord, k Sl
 	case a.State.Live() && a.Because != "" && a.Because != firstPlacement:
 		t.Reason = a.Because // it came from elsewhere: whoever looks wants to know why
 	}
-	t.NodeName = nameOf(nodes, a.Owner())
+	t.NodeName, t.Stays = nameOf(nodes, a.Owner()), p.whyStays(w, j, k)
 	if !a.State.Final() && w.node(a.Owner()).At(w.Now, time.Duration(j.Spec.FailoverAfter)) == Gone {
 		t.State, t.Reason = api.Lost, "node "+t.NodeName+" failed"
 		if m := p.memory[k]; m != nil && m.Why != "" {
@@ -229,16 +237,23 @@ func timeOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-// explainPending fills in, for pending tasks without a reason, what their jobs'
-// coordinators say. One that does not answer in time leaves them as they are.
-func (p *Peer) explainPending(ctx context.Context, tasks []api.Task) {
+// maxCoordinators bounds whom a list asks: it is to be had even if hundreds of jobs wait.
+const maxCoordinators = 64
+
+// wanted says whether t is one of those that its job should have.
+func wanted(t api.Task) bool { return t.Desired != "stopped" }
+
+// explainPending fills in, for pending tasks without a reason and for those that
+// should go elsewhere, what their jobs' coordinators say. One that does not answer in
+// time leaves them as they are.
+func (p *Peer) explainPending(ctx context.Context, tasks []api.Task, goes map[string]bool) {
 	type job struct {
 		name string
 		life int64
 	}
 	open := map[job][]int{}
 	for i, t := range tasks {
-		if (t.State == api.Pending || t.State == api.Lost || t.State == api.Failed) && t.Desired != "stopped" {
+		if waits(t) || goes[t.ID] {
 			open[job{t.Job, t.Life}] = append(open[job{t.Job, t.Life}], i)
 		}
 	}
@@ -250,12 +265,17 @@ func (p *Peer) explainPending(ctx context.Context, tasks []api.Task) {
 		if len(ranks) == 0 || ranks[0] == p.id {
 			continue
 		}
-		if asked++; asked > 64 {
-			return // a list is to be had even if hundreds of jobs wait
+		if asked++; asked > maxCoordinators {
+			return
 		}
 		_ = p.askNode(ctx, ranks[0], question{Op: "pending", Job: j.name, Life: j.life}, func(a answer) error {
 			for _, i := range which {
-				if why, ok := a.Pending[tasks[i].Index]; ok {
+				why, ok := a.Pending[tasks[i].Index]
+				switch {
+				case !ok, why.Epoch != 0 && why.Epoch != tasks[i].Epoch:
+				case why.Epoch != 0:
+					tasks[i].Stays = why.Why
+				default:
 					if tasks[i].State == api.Pending || tasks[i].Reason == "" {
 						tasks[i].Reason = why.Why
 					}
@@ -286,12 +306,14 @@ func (p *Peer) Task(ctx context.Context, id string) (api.Task, error) {
 		return api.Task{}, api.Errorf(api.TaskNotFound, "job %s has no task %d (it has %d)", tid.Job, tid.Index, j.Spec.Replicas)
 	}
 	nodes := p.nodes(now)
-	t := p.task(p.world(nodes, now), nodes, j, k)
+	w := p.world(nodes, now)
+	t := p.task(w, nodes, j, k)
+	goes := map[string]bool{t.ID: wanted(t) && w.shouldGo(j, p.index.slot(k))}
 	p.mu.Unlock()
 	if tid.Epoch != 0 && tid.Epoch != t.Epoch {
 		return api.Task{}, api.Errorf(api.TaskNotFound, "attempt %s is not known; the last is %s", id, t.Attempt)
 	}
 	one := []api.Task{t}
-	p.explainPending(ctx, one)
+	p.explainPending(ctx, one, goes)
 	return one[0], nil
 }

@@ -109,11 +109,15 @@ func TestDrainTellsHowItComesAlong(t *testing.T) {
 		return one
 	}
 	f.tasks = func(look int) ([]api.Task, error) {
+		stays := on(1)
+		stays.Stays = "cannot move: no room"
 		switch {
 		case look < 3:
 			return []api.Task{on(0), on(1)}, nil
-		case look < 5:
+		case look < 4:
 			return []api.Task{on(1)}, nil
+		case look < 6:
+			return []api.Task{stays}, nil
 		}
 		f.nodes[2].Status = api.NodeDrained
 		return nil, nil
@@ -124,7 +128,7 @@ func TestDrainTellsHowItComesAlong(t *testing.T) {
 		_, line, _ = strings.Cut(line, " ")
 		told = append(told, strings.TrimSpace(line))
 	}
-	if want := []string{"home draining: 2 tasks left", "home draining: 1 task left", "home draining: 0 tasks left"}; got.code != 0 || got.out != "home\n" || !slices.Equal(told, want) {
+	if want := []string{"home draining: 2 tasks left", "home draining: 1 task left", "web.1 cannot move: no room", "home draining: 0 tasks left"}; got.code != 0 || got.out != "home\n" || !slices.Equal(told, want) {
 		t.Errorf("got %s, want %q", got.text(), want)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -93,32 +94,73 @@ The node's key is kept.`,
 	return cmd
 }
 
-// untilDrained waits until a node has given up its last task.
+// untilDrained waits until a node has given up its last task, and says what cannot
+// move, and why.
 func untilDrained(ctx context.Context, env *Env, c client, node api.Node, timeout time.Duration) error {
 	w := &wait{env: env, c: c, timeout: timeout}
-	var left []string
+	var left []api.Task
+	told := map[string]bool{} // tasks of which is said that they stay
 	err := w.poll(ctx, func(ctx context.Context) (bool, error) {
 		n, err := c.Node(ctx, string(node.ID))
 		if err != nil || n.Status == api.NodeDrained {
 			return err == nil, err
 		}
 		before := len(left)
-		if left, err = tasksOn(ctx, c, node); err == nil && len(left) != before {
-			fmt.Fprintf(env.Stderr, "%s %s draining: %s left\n", env.Now().UTC().Format(time.RFC3339), clean(node.Name), count(len(left), "task"))
+		if left, err = tasksOn(ctx, c, node); err != nil {
+			return false, err
 		}
-		return false, err
+		at := env.Now().UTC().Format(time.RFC3339)
+		if len(left) != before {
+			fmt.Fprintf(env.Stderr, "%s %s draining: %s left\n", at, clean(node.Name), count(len(left), "task"))
+		}
+		for _, line := range staysText(left, told) {
+			fmt.Fprintln(env.Stderr, at, line)
+		}
+		return false, nil
 	})
 	if !errors.Is(err, errWaitOver) {
 		return err
 	}
-	fmt.Fprintf(env.Stderr, "%s still has %s; it goes on draining. orch explain says why a task does not move\n", clean(node.Name), strings.Join(left, ", "))
+	fmt.Fprintf(env.Stderr, "%s still has %s; it goes on draining. orch explain says why a task does not move\n", clean(node.Name), idsOf(left))
+	for _, line := range staysText(left, map[string]bool{}) {
+		fmt.Fprintln(env.Stderr, " ", line)
+	}
 	return said(exitWaiting)
+}
+
+// staysText is a line for each reason for which tasks stay, but for those that told
+// has; it adds them.
+func staysText(tasks []api.Task, told map[string]bool) []string {
+	var lines []string
+	for i, t := range tasks {
+		if t.Stays == "" || told[t.ID] {
+			continue
+		}
+		same := slices.DeleteFunc(slices.Clone(tasks[i:]), func(o api.Task) bool { return o.Stays != t.Stays || told[o.ID] })
+		for _, o := range same {
+			told[o.ID] = true
+		}
+		lines = append(lines, clean(idsOf(same)+" "+t.Stays))
+	}
+	return lines
+}
+
+// idsOf names tasks.
+func idsOf(tasks []api.Task) string {
+	var ids []string
+	for _, t := range tasks {
+		ids = append(ids, t.ID)
+	}
+	if more := len(ids) - maxShown; more > 0 {
+		ids = append(ids[:maxShown], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(ids, ", ")
 }
 
 // untilLeft waits until the agent has ended.
 func untilLeft(ctx context.Context, env *Env, c client, node api.Node, timeout time.Duration) error {
 	w := &wait{env: env, c: c, timeout: timeout}
-	var left []string
+	var left []api.Task
 	err := w.poll(ctx, func(ctx context.Context) (bool, error) {
 		var err error
 		left, err = tasksOn(ctx, c, node)
@@ -127,18 +169,12 @@ func untilLeft(ctx context.Context, env *Env, c client, node api.Node, timeout t
 	if !errors.Is(err, errWaitOver) {
 		return err
 	}
-	fmt.Fprintf(env.Stderr, "%s still has %s; it goes on leaving. --force does not wait; orch node resume self stays\n", clean(node.Name), strings.Join(left, ", "))
+	fmt.Fprintf(env.Stderr, "%s still has %s; it goes on leaving. --force does not wait; orch node resume self stays\n", clean(node.Name), idsOf(left))
 	return said(exitWaiting)
 }
 
-// tasksOn names what runs on a node.
-func tasksOn(ctx context.Context, c client, node api.Node) ([]string, error) {
+// tasksOn is what runs on a node.
+func tasksOn(ctx context.Context, c client, node api.Node) ([]api.Task, error) {
 	tasks, err := c.Tasks(ctx, api.TaskFilter{Node: string(node.ID)})
-	var names []string
-	for _, t := range tasks {
-		if mayRun(t) {
-			names = append(names, t.ID)
-		}
-	}
-	return names, err
+	return slices.DeleteFunc(tasks, func(t api.Task) bool { return !mayRun(t) }), err
 }

@@ -269,6 +269,9 @@ func (e *explainCommand) slots(s api.Explanation) error {
 // whyText is the reason of a task and, of one that was placed, how it was won.
 func whyText(s api.TaskStory) string {
 	var parts []string
+	if s.Task.Stays != "" {
+		parts = append(parts, s.Task.Stays)
+	}
 	if s.Task.Reason != "" {
 		parts = append(parts, s.Task.Reason)
 	}

@@ -187,7 +187,10 @@ func taskText(t api.Task) string {
 	if t.NodeName != "" {
 		s += " on " + t.NodeName
 	}
-	if t.Reason != "" && t.State != api.Running {
+	switch {
+	case t.Stays != "":
+		s += ": " + t.Stays
+	case t.Reason != "" && t.State != api.Running:
 		s += ": " + t.Reason
 	}
 	return s
@@ -235,9 +238,11 @@ func summary(l look) string {
 // together.
 func reasons(l look) []string {
 	slots, order := map[string][]int{}, []string{}
-	for _, t := range slices.Concat(slices.DeleteFunc(slices.Clone(l.slots), func(t api.Task) bool { return isDone(l.job, t) }), l.extra) {
+	for _, t := range slices.Concat(slices.DeleteFunc(slices.Clone(l.slots), func(t api.Task) bool { return isDone(l.job, t) && t.Stays == "" }), l.extra) {
 		why := t.Reason
 		switch {
+		case t.Stays != "":
+			why = t.Stays
 		case t.State != api.Pending:
 			why = taskText(t)
 		case t.Failures > 0:

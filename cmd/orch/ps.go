@@ -204,7 +204,8 @@ func taskKind(env *Env, whole bool) kind[api.Task] {
 				return strconv.Itoa(*t.ExitCode)
 			}},
 			{head: "AUCTION", key: "auction", wide: true, cell: func(t api.Task) string { return cmp.Or(t.Auction, "-") }},
-			{head: "REASON", key: "reason", cell: func(t api.Task) string { return t.Reason }},
+			{head: "REASON", key: "reason", cell: func(t api.Task) string { return cmp.Or(t.Stays, t.Reason) }, value: func(t api.Task) string { return t.Reason }},
+			{key: "stays", cell: func(t api.Task) string { return t.Stays }},
 		},
 	}
 }

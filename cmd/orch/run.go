@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -163,6 +164,10 @@ func (w *wait) untilAsAsked(ctx context.Context, name string, old map[string]boo
 	}
 	switch v {
 	case stuck:
+		if slices.ContainsFunc(l.slots, func(t api.Task) bool { return t.Stays != "" }) {
+			p.verdict(l, fmt.Sprintf("What runs stays until a node fits. orch explain %s · orch update %s", name, name))
+			return said(exitWaiting)
+		}
 		p.verdict(l, fmt.Sprintf("The job is kept and starts when a node fits. orch explain %s · orch rm %s", name, name))
 		return said(exitWaiting)
 	case failed:

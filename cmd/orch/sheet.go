@@ -31,6 +31,10 @@ func taskLine(t api.Task, because string, now time.Time) string {
 	}
 	switch {
 	case because == "" || t.Node == "":
+	case t.Stays != "" && t.Epoch == 1: // it is the first placement
+		return line + ", " + because + "; it " + t.Stays
+	case t.Stays != "":
+		return line + ", because " + because + "; it " + t.Stays
 	case t.Epoch == 1 && t.State != api.Lost && (t.Reason == "" || t.Reason == because):
 		return line + ", " + because // it is the first placement
 	case t.Reason == "" || t.Reason == because:

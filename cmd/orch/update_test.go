@@ -120,6 +120,24 @@ func TestUpdateThatFails(t *testing.T) {
 	}
 }
 
+func TestUpdateThatFitsNowhere(t *testing.T) {
+	f, old := rollingWeb()
+	f.tasks = func(look int) ([]api.Task, error) {
+		stays := task(0, api.Running, "n1")
+		stays.TemplateHash = old.TemplateHash(0)
+		other := stays
+		other.ID, other.Index = "web.1", 1
+		if look > 1 {
+			stays.Stays, other.Stays = "cannot be replaced: no room", "cannot be replaced: no room"
+		}
+		return []api.Task{stays, other}, nil
+	}
+	got, took := inTime(t, f, setup{args: []string{"update", "web", "-m", "64g"}})
+	if got.code != exitWaiting || took > time.Minute || !strings.Contains(got.err, "\n  web.0-1 cannot be replaced: no room\nWhat runs stays until a node fits.") {
+		t.Errorf("after %s got %s, want exit %d at once and why", took, got.text(), exitWaiting)
+	}
+}
+
 func TestRunIfMatch(t *testing.T) {
 	f, _ := rollingWeb()
 	got, _ := inTime(t, f, setup{args: []string{"run", "--name", "web", "--if-match", "1-x", "-n", "2", "nginx:2"}})

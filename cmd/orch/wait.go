@@ -73,7 +73,7 @@ func judge(l look, old map[string]bool) verdict {
 		return ended
 	}
 	batch := l.job.Type == api.BatchJob
-	refused, bad, rolling, templates := 0, 0, 0, map[string]bool{}
+	refused, bad, rolling, stays, templates := 0, 0, 0, 0, map[string]bool{}
 	busy := l.job.Replicas - len(l.slots) + len(l.extra)
 	for _, t := range l.slots {
 		templates[t.TemplateHash] = true
@@ -81,6 +81,9 @@ func judge(l look, old map[string]bool) verdict {
 		case isDone(l.job, t) && (batch || !old[t.TemplateHash]):
 		case isDone(l.job, t):
 			rolling++ // waits for its turn, which does not come while others fail
+			if t.Stays != "" {
+				stays++
+			}
 		case t.State == api.Failed, t.State == api.Pending && t.Failures > 0:
 			if old[t.TemplateHash] {
 				busy++ // what failed is to be replaced
@@ -98,8 +101,10 @@ func judge(l look, old map[string]bool) verdict {
 		return going
 	case bad > 0:
 		return failed
-	case rolling > 0:
+	case rolling > stays:
 		return going
+	case stays > 0:
+		return stuck // each has had its turn, and no node takes it as it is to be
 	case refused > 0:
 		return stuck
 	case !batch && len(old) > 0 && len(templates) > 1:

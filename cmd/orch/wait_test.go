@@ -13,6 +13,8 @@ func TestJudge(t *testing.T) {
 	leftover := task(3, api.Running, "n1")
 	other := task(1, api.Running, "n1")
 	other.TemplateHash = "bbbb"
+	stays := task(0, api.Running, "n1")
+	stays.Stays = "cannot be replaced: no room"
 	old := map[string]bool{"aaaa": true}
 	for name, c := range map[string]struct {
 		job   api.Job
@@ -46,6 +48,9 @@ func TestJudge(t *testing.T) {
 		"restart: new copy":       {job: api.Job{Replicas: 1}, slots: []api.Task{other}, old: old, want: reached},
 		"restart: half":           {job: api.Job{Replicas: 2}, slots: []api.Task{task(0, api.Running, "n1"), other}, old: old, want: going},
 		"restart: of a restart":   {job: api.Job{Replicas: 2}, slots: []api.Task{task(0, api.Running, "n1"), other}, old: map[string]bool{"cccc": true}, want: going},
+		"restart: nobody takes":   {job: api.Job{Replicas: 2}, slots: []api.Task{stays, other}, old: old, want: stuck},
+		"restart: one has a turn": {job: api.Job{Replicas: 2}, slots: []api.Task{stays, task(1, api.Running, "n1")}, old: old, want: going},
+		"drained, not asked for":  {job: api.Job{Replicas: 1}, slots: []api.Task{stays}, want: reached},
 		"restart: batch complete": {job: api.Job{Type: api.BatchJob, Replicas: 1}, slots: []api.Task{task(0, api.Complete, "n1")}, old: old, want: reached},
 	} {
 		if got := judge(look{job: c.job, slots: c.slots, extra: c.extra}, c.old); got != c.want {
