@@ -88,8 +88,8 @@ func TestClusterLogsWithADeadNode(t *testing.T) {
 		if want := []string{dead.name + " web.1 node unreachable"}; !slices.Equal(faults, want) {
 			t.Errorf("missing are %q, want %q", faults, want)
 		}
-		if _, _, err = c.logs(asked, api.LogOptions{Tail: -1}, "web.1"); api.CodeOf(err) != api.NodeUnreachable {
-			t.Errorf("logs of the lost one: %v, want %s", err, api.NodeUnreachable)
+		if _, _, err = c.logs(asked, api.LogOptions{Tail: -1}, "web.1"); api.CodeOf(err) != api.NodeUnreachable || !strings.Contains(err.Error(), dead.name+": node unreachable") {
+			t.Errorf("logs of the lost one: %v, want %s of %s", err, api.NodeUnreachable, dead.name)
 		}
 		if took := time.Since(begun); took > 0 {
 			t.Errorf("that took %s of virtual time, want none", took)

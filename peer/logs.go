@@ -211,13 +211,23 @@ func (r *logReader) tell() error {
 	return nil
 }
 
+// ofNode names the node of a fault that does not say which it is.
+func ofNode(l api.LogLine) *api.Error {
+	if l.Fault.Code != api.NodeUnreachable || l.Node == "" {
+		return l.Fault
+	}
+	named := *l.Fault
+	named.Detail = l.Node + ": " + named.Detail
+	return &named
+}
+
 // end is the answer when there is nothing more to read.
 func (r *logReader) end() error {
 	switch {
 	case len(r.faults) == 0:
 		return nil
 	case len(r.faults) == 1:
-		return r.faults[0].Fault
+		return ofNode(r.faults[0])
 	}
 	var all []string
 	for i, l := range r.faults {
@@ -225,7 +235,7 @@ func (r *logReader) end() error {
 			all = append(all, fmt.Sprintf("and %d more", len(r.faults)-i))
 			break
 		}
-		all = append(all, fmt.Sprintf("%s: %s", l.Task, l.Fault.Detail))
+		all = append(all, fmt.Sprintf("%s: %s", l.Task, ofNode(l).Detail))
 	}
 	return api.Errorf(r.faults[0].Fault.Code, "%s", strings.Join(all, "; "))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -130,5 +131,24 @@ func TestDrainTellsHowItComesAlong(t *testing.T) {
 	}
 	if want := []string{"home draining: 2 tasks left", "home draining: 1 task left", "web.1 cannot move: no room", "home draining: 0 tasks left"}; got.code != 0 || got.out != "home\n" || !slices.Equal(told, want) {
 		t.Errorf("got %s, want %q", got.text(), want)
+	}
+}
+
+// TestDrainThatTakesTooLong names what was left when it was last seen, also if the
+// last look failed.
+func TestDrainThatTakesTooLong(t *testing.T) {
+	f := exampleCluster()
+	f.drains = api.NodeDraining
+	f.tasks = func(look int) ([]api.Task, error) {
+		if look > 3 {
+			return nil, context.DeadlineExceeded
+		}
+		left := task(0, api.Running, "home")
+		left.Node, left.Stays = f.nodes[2].ID, "cannot move: no room"
+		return []api.Task{left}, nil
+	}
+	got, _ := inTime(t, f, setup{args: []string{"node", "drain", "home", "--timeout", "2s"}})
+	if want := "\nhome still has web.0; it goes on draining. orch explain says why a task does not move\n  web.0 cannot move: no room\n"; got.code != exitWaiting || !strings.HasSuffix(got.err, want) {
+		t.Errorf("got %s, want exit %d and %q", got.text(), exitWaiting, want)
 	}
 }

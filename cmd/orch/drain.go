@@ -105,10 +105,12 @@ func untilDrained(ctx context.Context, env *Env, c client, node api.Node, timeou
 		if err != nil || n.Status == api.NodeDrained {
 			return err == nil, err
 		}
-		before := len(left)
-		if left, err = tasksOn(ctx, c, node); err != nil {
-			return false, err
+		now, err := tasksOn(ctx, c, node)
+		if err != nil {
+			return false, err // the time may be up: what is left is what was seen last
 		}
+		before := len(left)
+		left = now
 		at := env.Now().UTC().Format(time.RFC3339)
 		if len(left) != before {
 			fmt.Fprintf(env.Stderr, "%s %s draining: %s left\n", at, clean(node.Name), count(len(left), "task"))
@@ -162,14 +164,19 @@ func untilLeft(ctx context.Context, env *Env, c client, node api.Node, timeout t
 	w := &wait{env: env, c: c, timeout: timeout}
 	var left []api.Task
 	err := w.poll(ctx, func(ctx context.Context) (bool, error) {
-		var err error
-		left, err = tasksOn(ctx, c, node)
+		now, err := tasksOn(ctx, c, node)
+		if err == nil {
+			left = now
+		}
 		return errors.Is(err, rest.ErrUnreachable), nil
 	})
 	if !errors.Is(err, errWaitOver) {
 		return err
 	}
 	fmt.Fprintf(env.Stderr, "%s still has %s; it goes on leaving. --force does not wait; orch node resume self stays\n", clean(node.Name), idsOf(left))
+	for _, line := range staysText(left, map[string]bool{}) {
+		fmt.Fprintln(env.Stderr, " ", line)
+	}
 	return said(exitWaiting)
 }
 
