@@ -35,7 +35,9 @@ type AuctioneerConfig struct {
 	Settle func(ctx context.Context, from api.NodeID, award Award, answer Answer) []Outcome
 	// Alive says whether a node is alive in this node's view.
 	Alive func(api.NodeID) bool
-	Log   logrus.FieldLogger
+	// Wire says which versions of the protocol a node speaks. nil: those of this build.
+	Wire func(api.NodeID) (oldest, newest int)
+	Log  logrus.FieldLogger
 }
 
 // Auctioneer holds the auctions of a node. It is safe for concurrent use.
@@ -132,6 +134,7 @@ func (d *Auctioneer) carry(ctx context.Context, e Effect) event {
 func (d *Auctioneer) call(ctx context.Context, to api.NodeID, call Call) (Bid, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	call.Wire = d.speak(to)
 	if to == d.cfg.Self {
 		return d.cfg.Local.answerCall(ctx, to, call), nil
 	}
@@ -141,6 +144,7 @@ func (d *Auctioneer) call(ctx context.Context, to api.NodeID, call Call) (Bid, e
 func (d *Auctioneer) award(ctx context.Context, to api.NodeID, award Award) ([]Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, awardTimeout)
 	defer cancel()
+	award.Wire = d.speak(to)
 	var answer Answer
 	if to == d.cfg.Self {
 		answer = d.cfg.Local.answerAward(ctx, to, award)
@@ -157,6 +161,25 @@ func (d *Auctioneer) award(ctx context.Context, to api.NodeID, award Award) ([]O
 		return nil, fmt.Errorf("the answer is of protocol %d, which is not spoken here", answer.Wire)
 	}
 	return d.cfg.Settle(ctx, to, award, answer), nil
+}
+
+// speak is the version in which to send to a node.
+func (d *Auctioneer) speak(to api.NodeID) int {
+	if to == d.cfg.Self || d.cfg.Wire == nil {
+		return WireMax
+	}
+	oldest, newest := d.cfg.Wire(to)
+	return common(WireMin, WireMax, oldest, newest)
+}
+
+// common is the newest version that both know, of two who speak versions from oldest to
+// newest. Where there is none it is our newest, and the refusal will say what the other
+// speaks.
+func common(oldest, newest, theirOldest, theirNewest int) int {
+	if both := min(newest, theirNewest); both >= max(oldest, theirOldest) {
+		return both
+	}
+	return newest
 }
 
 // refusesWire says whether a node of another protocol version turned an award

@@ -339,3 +339,19 @@ func TestCloseWaitsForHandlers(t *testing.T) {
 	}
 	<-done
 }
+
+func TestVersionThatBothKnow(t *testing.T) {
+	for _, tt := range []struct{ oldest, newest, theirOldest, theirNewest, want int }{
+		{1, 1, 1, 1, 1},
+		{1, 2, 1, 1, 1}, // a newer node speaks as the older one does
+		{1, 1, 1, 2, 1},
+		{1, 2, 2, 3, 2},
+		{1, 3, 2, 3, 3},
+		{2, 3, 1, 1, 3}, // none: it will be refused, with what the other speaks
+		{1, 1, 3, 3, 1},
+	} {
+		if got := bidding.Common(tt.oldest, tt.newest, tt.theirOldest, tt.theirNewest); got != tt.want {
+			t.Errorf("%d to %d and %d to %d: got %d, want %d", tt.oldest, tt.newest, tt.theirOldest, tt.theirNewest, got, tt.want)
+		}
+	}
+}

@@ -4,12 +4,6 @@ import (
 	"github.com/exitae337/orchestergo/api"
 )
 
-// Wire versions of the protocol that this build speaks, oldest and newest.
-const (
-	WireMin = 1
-	WireMax = 1
-)
-
 // Call asks a node what it would bid for slots of a job. It stands alone: the
 // job's specification is in it, so a bidder need not know the job yet.
 type Call struct {

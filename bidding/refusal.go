@@ -63,5 +63,9 @@ func checkWire(wire int) *api.Refusal {
 	if wire >= WireMin && wire <= WireMax {
 		return nil
 	}
-	return refuse(CodeWire, RetryNever, "speaks protocol %d to %d, not %d; run the same version of orch on both nodes", WireMin, WireMax, wire)
+	older := "there" // of who asks
+	if wire > WireMax {
+		older = "here"
+	}
+	return refuse(CodeWire, RetryNever, "speaks protocol %d to %d, and was asked in %d: the orch that is older has to be upgraded, the one %s", WireMin, WireMax, wire, older)
 }

@@ -153,19 +153,24 @@ func (h Handlers) award(ctx context.Context, from api.NodeID, request []byte) ([
 	return Encode(h.answerAward(ctx, from, award))
 }
 
-// answerCall bids, or refuses another protocol version.
+// answerCall bids in the version of the call, or refuses one that is not spoken here.
 func (h Handlers) answerCall(ctx context.Context, from api.NodeID, call Call) Bid {
 	if refusal := checkWire(call.Wire); refusal != nil {
 		return Bid{Wire: WireMax, Scores: []float64{}, Terms: []api.Term{}, StopFirst: []int{}, Refusal: refusal}
 	}
-	return h.Bid(ctx, from, call)
+	bid := h.Bid(ctx, from, call)
+	bid.Wire = call.Wire
+	return bid
 }
 
-// answerAward decides an award, or refuses another protocol version.
+// answerAward decides an award and answers in its version, or refuses one that is not
+// spoken here.
 func (h Handlers) answerAward(ctx context.Context, from api.NodeID, award Award) Answer {
 	refusal := checkWire(award.Wire)
 	if refusal == nil {
-		return h.Award(ctx, from, award)
+		answer := h.Award(ctx, from, award)
+		answer.Wire = award.Wire
+		return answer
 	}
 	answer := Answer{Wire: WireMax, Slots: []AnswerSlot{}}
 	for _, slot := range award.Slots {

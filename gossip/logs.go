@@ -18,6 +18,7 @@ var memberNoise = []string{
 	"Failed fallback", "Push/Pull with", "Failed to send", "failed to receive: EOF", "Error accepting",
 	"connection refused", "connection reset", "broken pipe", "i/o timeout",
 	"Shutdown without a Leave", "network is unreachable", "discarding stream with unacceptable label",
+	ErrVersions.Error(), // told once, by the gatekeeper
 }
 
 // They repeat with every probe what is no fault, and worth knowing.

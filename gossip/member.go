@@ -34,6 +34,7 @@ type Member struct {
 	Addr       netip.Addr
 	GossipPort int               // TCP and UDP
 	PeerPort   int               // TCP, libp2p
+	Wire       Wire              // versions of the protocol that it speaks
 	Tags       map[string]string // what the owner published; not to be changed
 	Status     MemberStatus
 	Since      time.Time // when this node saw the status change
@@ -45,7 +46,7 @@ func (m Member) peerAddr() netip.AddrPort   { return netip.AddrPortFrom(m.Addr, 
 // equal compares all but Since.
 func (m Member) equal(o Member) bool {
 	return maps.Equal(m.Tags, o.Tags) && m.ID == o.ID && m.Boot == o.Boot && m.Started == o.Started && m.Addr == o.Addr &&
-		m.GossipPort == o.GossipPort && m.PeerPort == o.PeerPort && m.Status == o.Status
+		m.GossipPort == o.GossipPort && m.PeerPort == o.PeerPort && m.Status == o.Status && m.Wire == o.Wire
 }
 
 // Newest picks one boot of each ID: one that is alive before one that is not,
@@ -96,6 +97,7 @@ const (
 	tagStarted  = ".b"
 	tagPeerPort = ".p"
 	tagFill     = ".f"
+	tagWire     = ".w"
 )
 
 // maxFill is how much longer than needed tags are made, at most.
@@ -116,11 +118,12 @@ func filled(tags map[string]string, n int) map[string]string {
 	return with
 }
 
-func encodeMemberTags(own map[string]string, started time.Time, peerPort int) map[string]string {
-	tags := make(map[string]string, len(own)+2)
+func encodeMemberTags(own map[string]string, started time.Time, peerPort int, wire Wire) map[string]string {
+	tags := make(map[string]string, len(own)+3)
 	maps.Copy(tags, own)
 	tags[tagStarted] = strconv.FormatInt(started.UnixMilli(), 36)
 	tags[tagPeerPort] = strconv.Itoa(peerPort)
+	tags[tagWire] = wire.tag()
 	return tags
 }
 
@@ -165,7 +168,7 @@ func parseMember(s serf.Member) (m Member, ok bool) {
 	m.Addr, m.GossipPort = addr.Unmap(), int(s.Port)
 	started, err1 := strconv.ParseInt(s.Tags[tagStarted], 36, 64)
 	peerPort, err2 := strconv.ParseUint(s.Tags[tagPeerPort], 10, 16)
-	if err1 != nil || err2 != nil {
+	if m.Wire, ok = parseWire(s.Tags[tagWire]); err1 != nil || err2 != nil || !ok {
 		return m, false
 	}
 	m.Started, m.PeerPort = started, int(peerPort)

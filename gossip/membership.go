@@ -72,6 +72,7 @@ type MembershipConfig struct {
 // that is a stop, after which the others see this boot fail. Leave is a goodbye.
 type Membership struct {
 	cfg    MembershipConfig
+	wire   Wire // that this build speaks
 	log    logrus.FieldLogger
 	serf   *serf.Serf // set by Open
 	prober *udpProber // set by Open; nil on a transport that is not ours
@@ -93,6 +94,7 @@ type Membership struct {
 	members map[string]Member // by Serf's name
 	version int               // counts the changes of members
 	leaving bool
+	apart   map[string]Apart // by the ids of both
 
 	bookMu sync.Mutex // guards the following
 	book   *peerBook
@@ -110,7 +112,7 @@ func NewMembership(cfg MembershipConfig) (*Membership, error) {
 	if cfg.OnChange == nil {
 		cfg.OnChange = func() {}
 	}
-	m := &Membership{cfg: cfg, log: cfg.Log, tags: maps.Clone(cfg.Tags), members: map[string]Member{}, seeds: slices.Clone(cfg.Seeds),
+	m := &Membership{cfg: cfg, wire: Wire{WireMin, WireMax}, log: cfg.Log, apart: map[string]Apart{}, tags: maps.Clone(cfg.Tags), members: map[string]Member{}, seeds: slices.Clone(cfg.Seeds),
 		book: &peerBook{peers: map[string]bookPeer{}}, dirty: make(chan struct{}, 1), tagsDue: make(chan struct{}, 1), callNow: make(chan struct{}, 1)}
 	if cfg.Host != nil {
 		m.watcher = newWatcher(cfg.Host, cfg.Dial, cfg.Log, m.newest, cfg.OnChange)
@@ -154,7 +156,7 @@ func checkMemberTags(tags map[string]string) error {
 		}
 	}
 	// The longest values of our own tags.
-	full := encodeMemberTags(tags, time.UnixMilli(1<<53), 65535)
+	full := encodeMemberTags(tags, time.UnixMilli(1<<53), 65535, Wire{9999, 9999})
 	if size := memberTagsSize(full); size > maxTags {
 		return fmt.Errorf("the tags of this node need %d bytes, %d too many: shorten its name, zone or labels", size, size-maxTags)
 	}
@@ -204,6 +206,7 @@ func (m *Membership) serfConfig(transport memberlist.Transport) *serf.Config {
 	p := m.cfg.Profile
 	list := p.memberlist()
 	list.Transport = transport
+	list.Merge, list.Alive = gatekeeper{m}, gatekeeper{m}
 	list.BindPort, list.AdvertisePort = m.cfg.Port, m.cfg.Port
 	if m.cfg.AdvertisePort != 0 {
 		list.AdvertisePort = m.cfg.AdvertisePort
@@ -215,7 +218,7 @@ func (m *Membership) serfConfig(transport memberlist.Transport) *serf.Config {
 	conf := serf.DefaultConfig()
 	conf.MemberlistConfig = list
 	conf.NodeName = serfName(m.cfg.ID, m.cfg.Boot)
-	conf.Tags = filled(encodeMemberTags(m.tags, m.cfg.Started, m.cfg.PeerPort), rand.IntN(maxFill))
+	conf.Tags = filled(encodeMemberTags(m.tags, m.cfg.Started, m.cfg.PeerPort, m.wire), rand.IntN(maxFill))
 	conf.BroadcastTimeout = p.broadcastTimeout()
 	conf.LeavePropagateDelay = p.broadcastTimeout() / 2
 	conf.ReconnectInterval = p.reconnectInterval()
@@ -337,7 +340,7 @@ func (m *Membership) SetTags(tags map[string]string) error {
 // once more a little later: a node that was joining just then may have missed it,
 // and would learn of it only from the next exchange of all states, half a minute on.
 func (m *Membership) publish(ctx context.Context) {
-	published := encodeMemberTags(m.cfg.Tags, m.cfg.Started, m.cfg.PeerPort)
+	published := encodeMemberTags(m.cfg.Tags, m.cfg.Started, m.cfg.PeerPort, m.wire)
 	repeat := time.NewTimer(tagsRepeat)
 	defer repeat.Stop()
 	for {
@@ -350,7 +353,7 @@ func (m *Membership) publish(ctx context.Context) {
 			again = true
 		}
 		m.mu.Lock()
-		tags, leaving := encodeMemberTags(m.tags, m.cfg.Started, m.cfg.PeerPort), m.leaving
+		tags, leaving := encodeMemberTags(m.tags, m.cfg.Started, m.cfg.PeerPort, m.wire), m.leaving
 		m.mu.Unlock()
 		if leaving || maps.Equal(tags, published) && !again {
 			continue

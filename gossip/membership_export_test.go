@@ -26,6 +26,9 @@ var (
 	TestExchangeError  = exchangeError
 )
 
+// Speak makes a node, before it is opened, one of a release that speaks other versions.
+func (m *Membership) Speak(oldest, newest int) { m.wire = Wire{oldest, newest} }
+
 func NewTestConnectPlan(self string) *connectPlan {
 	return &connectPlan{self: self, peers: map[string]*connectPeer{}}
 }

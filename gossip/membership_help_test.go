@@ -67,10 +67,17 @@ func memberPort(t *testing.T) int {
 // crash would: without a goodbye.
 func startMember(t *testing.T, cfg gossip.MembershipConfig) *memberNode {
 	t.Helper()
+	return startMemberOf(t, cfg, gossip.WireMin, gossip.WireMax)
+}
+
+// startMemberOf is startMember with a release that speaks these versions.
+func startMemberOf(t *testing.T, cfg gossip.MembershipConfig, oldest, newest int) *memberNode {
+	t.Helper()
 	m, err := gossip.NewMembership(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	m.Speak(oldest, newest)
 	if err := m.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}

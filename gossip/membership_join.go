@@ -37,8 +37,8 @@ const (
 
 // Join makes one attempt to enter the cluster through any of addrs
 // (host[:port]), and knows its members when it succeeds. It takes less than 10 s.
-// The error says for each address what was wrong; it wraps ErrWrongToken or
-// ErrUnreachable.
+// The error says for each address what was wrong; it wraps ErrWrongToken,
+// ErrUnreachable or ErrVersions.
 func (m *Membership) Join(ctx context.Context, addrs []string) error {
 	if len(addrs) == 0 {
 		return errors.New("join: no address given")
@@ -208,6 +208,9 @@ func exchangeError(addr string, err error) error {
 		return slices.ContainsFunc(parts, func(p string) bool { return strings.Contains(text, p) })
 	}
 	switch {
+	case has(ErrVersions.Error()):
+		_, which, _ := strings.Cut(text, ErrVersions.Error()+": ")
+		return fmt.Errorf("%w: %s", ErrVersions, strings.TrimSpace(which))
 	case has("no installed keys could decrypt"):
 		return fmt.Errorf("%w: it does not belong to the cluster at %s", ErrWrongToken, addr)
 	case has("EOF", "reset by peer", "broken pipe", "remote state", "msgType"):

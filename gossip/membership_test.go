@@ -235,3 +235,48 @@ func TestMembershipConfigIsChecked(t *testing.T) {
 		}
 	}
 }
+
+// TestReleasesTooFarApart has nodes of three releases, the first of which has nothing in
+// common with the last. The last does not get in, also not through the one in between.
+func TestReleasesTooFarApart(t *testing.T) {
+	t.Parallel()
+	start := func(id string, oldest, newest int) *memberNode {
+		return startMemberOf(t, memberConfig(id), oldest, newest)
+	}
+	old, between, last := start("old", 1, 1), start("between", 1, 2), start("last", 2, 3)
+	between.join(t, old)
+	memberEventually(t, 10*time.Second, "two releases see each other", func() bool { return old.alive() == 2 && between.alive() == 2 })
+	if w, ok := old.WireOf("between"); !ok || w != (gossip.Wire{Min: 1, Max: 2}) {
+		t.Errorf("the older one knows that the newer one speaks %v, %v, want 1 to 2", w, ok)
+	}
+	want := fmt.Sprintf("the versions of orch are too far apart: node %s speaks the protocol between nodes in the versions 1 to 1, node %s in 2 to 3: upgrade orch on node %s first",
+		old.gossipAddr(), last.gossipAddr(), old.gossipAddr())
+	for _, door := range []*memberNode{old, between} {
+		began := time.Now()
+		err := last.Join(t.Context(), []string{door.gossipAddr()})
+		if !errors.Is(err, gossip.ErrVersions) || err.Error() != want {
+			t.Errorf("join through %s: got %v, want %s", door.cfg.ID, err, want)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("the refusal took %v", took)
+		}
+	}
+	for _, n := range []*memberNode{old, between, last} {
+		memberEventually(t, 5*time.Second, n.cfg.ID+" tells who is apart", func() bool {
+			return len(n.Apart()) == 1 && n.Apart()[0].Concerns("old") && n.Apart()[0].Concerns("last")
+		})
+	}
+	if got := []int{old.alive(), between.alive(), last.alive()}; got[0] != 2 || got[1] != 2 || got[2] != 1 {
+		t.Errorf("they see %v alive, want 2, 2 and 1", got)
+	}
+	old.stop(t)
+	cfg := old.cfg
+	cfg.Boot, cfg.Started, cfg.Port = memberBoot(), time.Now(), 0
+	upgraded := startMemberOf(t, cfg, 1, 2)
+	upgraded.join(t, between)
+	memberEventually(t, 10*time.Second, "the upgraded one is alive", func() bool { return between.statusOf("old") == "failed,alive" })
+	last.join(t, between)
+	memberEventually(t, 10*time.Second, "all are together, and nobody is apart", func() bool {
+		return upgraded.alive() == 3 && last.alive() == 3 && len(last.Apart())+len(between.Apart()) == 0
+	})
+}

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -89,12 +90,21 @@ func (m *Membership) newest(id string) (Member, bool) {
 // others returns the living members but this node.
 func (m *Membership) others() map[string]Member {
 	all := Newest(m.Members())
-	for id, mem := range all {
-		if id == m.cfg.ID || mem.Status != MemberAlive {
-			delete(all, id)
-		}
-	}
+	maps.DeleteFunc(all, func(id string, mem Member) bool { return id == m.cfg.ID || mem.Status != MemberAlive })
 	return all
+}
+
+// WireOf is the versions of the protocol that a node speaks, if it is known.
+func (m *Membership) WireOf(id string) (Wire, bool) {
+	mem, ok := m.newest(id)
+	return mem.Wire, ok
+}
+
+// alive are the newest boots of the nodes of which one is alive, among members.
+func alive(members map[string]Member) map[string]Member {
+	newest := Newest(slices.Collect(maps.Values(members)))
+	maps.DeleteFunc(newest, func(_ string, mem Member) bool { return mem.Status != MemberAlive })
+	return newest
 }
 
 // watch reads Serf again whenever it says something, and tells everyone. It alone
@@ -168,6 +178,9 @@ func (m *Membership) refresh() {
 		fresh[name] = mem
 	}
 	m.members = fresh
+	if len(m.apart) > 0 {
+		m.metUp(alive(fresh))
+	}
 	if changed {
 		m.version++
 		wakeUp(m.dirty)

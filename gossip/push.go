@@ -235,7 +235,7 @@ func (r *Replica) pushTo(ctx context.Context, id peer.ID, recs []Record, req pus
 	}
 	defer bind(ctx, s)()
 	f := newFrames(s)
-	req.Min, req.Max, req.Boot = wireMin, wireMax, r.cfg.Boot
+	req.Min, req.Max, req.Boot = WireMin, WireMax, r.cfg.Boot
 	refused := 0
 	for _, req.Records = range batches(r.table.rules, recs) {
 		var reply pushReply

@@ -117,7 +117,7 @@ func (s *Session) hello() *Hello {
 	s.t.bury(time.UnixMilli(s.began))
 	s.base = s.t.rev
 	h := &Hello{
-		Min: wireMin, Max: wireMax,
+		Min: WireMin, Max: WireMax,
 		Boot:   s.args.Boot,
 		Digest: s.t.Digest(),
 		Offers: len(s.t.unheld(s.args.Peer)) > 0,
@@ -206,9 +206,9 @@ func (s *Session) meet(m SyncMessage) error {
 	switch h := m.Hello; {
 	case h == nil || !m.Last || h.Boot == "" || len(h.Boot) > MaxKey:
 		return fmt.Errorf("%w: no hello", ErrProtocol)
-	case h.Max < wireMin || h.Min > wireMax:
+	case h.Max < WireMin || h.Min > WireMax:
 		return fmt.Errorf("%w: the peer speaks versions %d to %d, this node %d to %d: run one release of orch, or two that follow each other",
-			ErrProtocol, h.Min, h.Max, wireMin, wireMax)
+			ErrProtocol, h.Min, h.Max, WireMin, WireMax)
 	}
 	s.their = *m.Hello
 	s.t.met(s.args.Peer, s.their.Boot)

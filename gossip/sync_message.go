@@ -5,12 +5,6 @@ import (
 	"slices"
 )
 
-// Versions of the sync and push protocols that this build speaks.
-const (
-	wireMin = 1
-	wireMax = 1
-)
-
 // SyncMessage is one frame of a sync. A turn is one or more of them, the last
 // marked Last; the two sides take turns. Every field may be split over the frames
 // of a turn.

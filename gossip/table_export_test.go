@@ -18,7 +18,7 @@ func DecodePushFrame(b []byte) ([]Record, error) {
 
 // EncodePush is a push frame of a boot.
 func EncodePush(boot string, recs ...Record) []byte {
-	b, err := json.Marshal(pushRequest{Min: wireMin, Max: wireMax, Boot: boot, Durable: true, Records: recs})
+	b, err := json.Marshal(pushRequest{Min: WireMin, Max: WireMax, Boot: boot, Durable: true, Records: recs})
 	if err != nil {
 		panic(err)
 	}

@@ -77,8 +77,8 @@ func decodeFrame(b []byte, v any) error {
 
 // check refuses a request from a release that this one cannot talk with.
 func (r pushRequest) check() error {
-	if r.Max < wireMin || r.Min > wireMax {
-		return fmt.Errorf("%w: the peer speaks versions %d to %d, this node %d to %d", ErrProtocol, r.Min, r.Max, wireMin, wireMax)
+	if r.Max < WireMin || r.Min > WireMax {
+		return fmt.Errorf("%w: the peer speaks versions %d to %d, this node %d to %d", ErrProtocol, r.Min, r.Max, WireMin, WireMax)
 	}
 	if r.Boot == "" || len(r.Boot) > MaxKey {
 		return fmt.Errorf("%w: no boot in a push", ErrProtocol)

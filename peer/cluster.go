@@ -47,6 +47,9 @@ func (p *Peer) alarms() []api.Alarm {
 	if off := p.clockOff(); off > clockLimit {
 		raise("clock_off", "the clock of node %s is %s off from the other nodes'", p.cfg.Name, off.Round(time.Second))
 	}
+	for _, a := range p.around.Apart() {
+		raise("versions", "%v", a)
+	}
 	for name, why := range p.usable {
 		if why != "" {
 			raise("driver", "node %s cannot use its driver %s: %s", p.cfg.Name, name, why)

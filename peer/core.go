@@ -22,6 +22,7 @@ type Surroundings interface {
 	Get(key string) (gossip.Record, bool)                    // from the table
 	Synced(id api.NodeID) bool                               // tables were compared, in this boot of both
 	EverSynced() bool                                        // with anybody, in this boot
+	Apart() []gossip.Apart                                   // whose releases are too far apart for one cluster
 	Address() string                                         // where this node's gossip is reached
 }
 

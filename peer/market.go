@@ -14,7 +14,8 @@ import (
 func (p *Peer) openAuctions() {
 	handlers := bidding.Handlers{Bid: p.bid, Award: p.award}
 	p.auctioneer = bidding.NewAuctioneer(bidding.AuctioneerConfig{
-		Host: p.host, Self: p.id, Boot: p.boot, Name: p.cfg.Name, Local: handlers, Settle: p.settle, Alive: p.isAlive, Log: p.log,
+		Host: p.host, Self: p.id, Boot: p.boot, Name: p.cfg.Name, Local: handlers, Settle: p.settle, Alive: p.isAlive,
+		Wire: p.wireOf, Log: p.log,
 	})
 	p.server = bidding.Serve(p.host, handlers, p.log)
 }
@@ -24,6 +25,15 @@ func (p *Peer) isAlive(id api.NodeID) bool {
 	defer p.mu.Unlock()
 	v := p.nodes(time.Now())[id]
 	return v != nil && v.Alive
+}
+
+// wireOf is the versions of the protocol that a node speaks, as it says in gossip.
+func (p *Peer) wireOf(id api.NodeID) (oldest, newest int) {
+	w, ok := p.membership.WireOf(string(id))
+	if !ok {
+		return bidding.WireMin, bidding.WireMax
+	}
+	return w.Min, w.Max
 }
 
 // beginAuction prepares an auction of slots. Lock held.

@@ -416,6 +416,7 @@ func (a around) Members() []gossip.Member                 { return a.p.membershi
 func (a around) Dead(id string) (bool, string, time.Time) { return a.p.membership.Dead(id) }
 func (a around) Get(key string) (gossip.Record, bool)     { return a.p.replica.Get(key) }
 func (a around) EverSynced() bool                         { return a.p.replica.EverSynced() }
+func (a around) Apart() []gossip.Apart                    { return a.p.membership.Apart() }
 
 func (a around) Synced(id api.NodeID) bool {
 	pid, err := peerID(id)

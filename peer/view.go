@@ -299,6 +299,9 @@ func (c *core) becomeReady(now time.Time) {
 		c.notReady = "it is not yet certain that the others can reach this node"
 		return
 	case c.cfg.Fresh || c.around.EverSynced():
+	case c.tooFar() != "": // alone it would take for dead who only speaks another version
+		c.notReady = c.tooFar()
+		return
 	case !known:
 		c.notReady = "has not reached anybody of the cluster it joins"
 		return
@@ -317,6 +320,16 @@ func (c *core) becomeReady(now time.Time) {
 	}
 	c.ready, c.readySince, c.notReady = true, now, ""
 	c.log.WithField("after", now.Sub(c.started).Round(time.Millisecond)).Info("ready")
+}
+
+// tooFar says with whom this node cannot talk, since their releases are too far apart.
+func (c *core) tooFar() string {
+	for _, a := range c.around.Apart() {
+		if a.Concerns(string(c.id)) {
+			return a.String()
+		}
+	}
+	return ""
 }
 
 func (c *core) settleTime() time.Duration {

@@ -31,6 +31,9 @@ type LabConfig struct {
 	Disk      int64         // bytes of a disk of its own for each node ([Lab.FillDisk]); 0 is none; takes Linux and root
 	Log       io.Writer     // is told what is done to nodes; nil is nobody
 
+	// BinaryOf is the orch that a node is started with the next time, of another release.
+	// Nil, or "", is Binary.
+	BinaryOf func(node string) string
 	// Flags are further ones for the agents of a node. Nil is none.
 	Flags func(node string) []string
 	// Engines are the docker engines of nodes that do not use the machine's own, by

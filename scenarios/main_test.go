@@ -90,9 +90,9 @@ var orchBinary = sync.OnceValues(func() (string, error) {
 })
 
 // build makes a static program of a package of this tree.
-func build(name, pkg string) (string, error) {
+func build(name, pkg string, flags ...string) (string, error) {
 	path := filepath.Join(os.Getenv(root), name)
-	cmd := exec.Command("go", "build", "-trimpath", "-o", path, pkg)
+	cmd := exec.Command("go", append(append([]string{"build", "-trimpath", "-o", path}, flags...), pkg)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)

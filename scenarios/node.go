@@ -170,7 +170,11 @@ func (n *Node) run(ctx context.Context, verb []string) error {
 		return fmt.Errorf("start %s: %w", n.Name, err)
 	}
 	defer log.Close() // the agent has its own
-	args := append(append([]string{n.lab.cfg.Binary}, verb...), n.flags()...)
+	binary := n.lab.cfg.Binary
+	if n.lab.cfg.BinaryOf != nil {
+		binary = cmp.Or(n.lab.cfg.BinaryOf(n.Name), binary)
+	}
+	args := append(append([]string{binary}, verb...), n.flags()...)
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), args[0], args[1:]...)
 	if n.ns != nil {
 		cmd = inside(context.WithoutCancel(ctx), n.ns.pid(), args...)

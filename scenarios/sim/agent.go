@@ -151,6 +151,7 @@ func (s around) Dead(id string) (bool, string, time.Time) { return s.a.detector.
 func (s around) Get(key string) (gossip.Record, bool)     { return s.a.table.Get(key) }
 func (s around) Synced(id api.NodeID) bool                { return s.a.link(id).synced }
 func (s around) EverSynced() bool                         { return s.a.ever }
+func (s around) Apart() []gossip.Apart                    { return nil } // all are of one release
 func (s around) Address() string                          { return s.a.host.name + ":7071" }
 
 // lookSoon has the agent look at the world after a short pause.

@@ -1,0 +1,4 @@
+package bidding
+
+// What the tests see of the inside.
+var Common = common
