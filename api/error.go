@@ -30,6 +30,7 @@ const (
 	JoinFailed      Code = "join_failed"      // the cluster could not be joined; nothing has changed
 	NodeAlive       Code = "node_alive"       // a live node cannot be forgotten
 	NotScalable     Code = "not_scalable"     // the kind of job has no replicas to set
+	NewerRelease    Code = "newer_release"    // the job was written by a newer orch, and this node would lose a part of it
 	Stale           Code = "stale"            // somebody wrote a newer version meanwhile
 	KeyReused       Code = "key_reused"       // an idempotency key with another body
 	NotReady        Code = "not_ready"        // this node has not finished starting

@@ -54,6 +54,23 @@ func (j Job) Validate() error {
 	return nil
 }
 
+// Workable says what of a specification this release of orch cannot work with, as far
+// as every node relies on it: its kind, its amounts and its policies. A specification
+// that was stored once is held to this, and not to all of Validate: what is stored
+// must not become void because a later release is stricter about it.
+func (j Job) Workable() error {
+	var bad faults
+	if j.Type != ServiceJob && j.Type != BatchJob {
+		bad.add("type", "%.40q is none of service, batch", string(j.Type))
+	}
+	j.validateAmounts(&bad)
+	j.validatePolicies(&bad)
+	if len(bad) > 0 {
+		return &Error{Code: Invalid, Detail: "the job is not one that this release of orch can work with", Fields: bad}
+	}
+	return nil
+}
+
 // validateProgram checks what is to be run.
 func (j Job) validateProgram(bad *faults) {
 	switch j.Driver {

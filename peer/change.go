@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/exitae337/orchestergo/api"
@@ -86,6 +87,9 @@ func (c *core) nextVersion(ch change, now time.Time) (*JobRecord, error) {
 			return nil, err
 		}
 	}
+	if err := c.unreadJob(ch.name); err != nil {
+		return nil, err
+	}
 	old := c.index.jobs[ch.name]
 	if old == nil || old.Removed {
 		if !ch.opts.Meets("") {
@@ -98,10 +102,58 @@ func (c *core) nextVersion(ch change, now time.Time) (*JobRecord, error) {
 	if err != nil || next == nil {
 		return nil, err
 	}
+	// A version is written whole, by what this release knows of it. To carry over what it
+	// does not know would be to guess what that means beside the change; to refuse loses
+	// nothing, and there is a node that can: the one that wrote it.
+	if old != nil && !old.Removed && old.Unknown != "" && !next.Removed {
+		return nil, c.newerRelease(old)
+	}
+	next.rehash(old)
 	if ch.opts.Key != "" {
 		next.Keys = remember(next.Keys, ch.key)
 	}
 	return next, nil
+}
+
+// rehash sets the template hash of j, which was made of old: the one that it had, as
+// long as its tasks are made of the same.
+func (j *JobRecord) rehash(old *JobRecord) {
+	if old != nil && old.Life() == j.Life() && old.Spec.TemplateHash(old.RestartSeq) == j.Spec.TemplateHash(j.RestartSeq) {
+		j.Hash = old.Hash
+		return
+	}
+	j.Hash = j.Spec.TemplateHash(j.RestartSeq)
+}
+
+// unreadJob is the refusal of any request about a job whose record cannot be read; nil
+// if it can, or there is none. Lock held.
+func (c *core) unreadJob(name string) error {
+	u, ok := c.index.unread[name]
+	if !ok {
+		return nil
+	}
+	return api.Errorf(api.NewerRelease, "node %s cannot read job %s, which node %s wrote: %v", c.cfg.Name, name, c.wrote(u.stamp), u.why).
+		WithHint("ask a node of the release that wrote it, or upgrade this one")
+}
+
+// newerRelease is the refusal to write over what this release does not know. Lock held.
+func (c *core) newerRelease(j *JobRecord) error {
+	return api.Errorf(api.NewerRelease, "job %s has the field %.80s, which this node (%s, orch %s) does not know and would lose; node %s wrote it",
+		j.Spec.Name, j.Unknown, c.cfg.Name, c.cfg.Version.Version, c.wrote(j.Stamp)).
+		WithHint("ask a node of the release that wrote it, or upgrade this one")
+}
+
+// wrote names the node that wrote a record, with its release if it is known. Lock held.
+func (c *core) wrote(s gossip.Stamp) string {
+	id, _, _ := strings.Cut(s.Writer, ".") // of its boot
+	name := api.NodeID(id).Short()
+	if m := c.index.members[api.NodeID(id)]; m != nil {
+		name = m.Name
+	}
+	if m, ok := gossip.Newest(c.around.Members())[id]; ok && m.Tags[tagVersion] != "" {
+		name += " (orch " + m.Tags[tagVersion] + ")"
+	}
+	return name
 }
 
 // stale is the refusal of a write whose condition the job does not meet. Lock held.

@@ -50,6 +50,9 @@ func (p *Peer) alarms() []api.Alarm {
 	for _, a := range p.around.Apart() {
 		raise("versions", "%v", a)
 	}
+	for name, u := range p.index.unread {
+		raise("unreadable", "node %s cannot read job %s, which node %s wrote, and leaves it and its tasks alone: %v", p.cfg.Name, name, p.wrote(u.stamp), u.why)
+	}
 	for name, why := range p.usable {
 		if why != "" {
 			raise("driver", "node %s cannot use its driver %s: %s", p.cfg.Name, name, why)

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/exitae337/orchestergo/api"
@@ -20,6 +21,12 @@ func (p *Peer) Dump() (out []string) {
 	})
 	return out
 }
+
+// Record is what the table has under a key.
+func (p *Peer) Record(key string) (gossip.Record, bool) { return p.replica.Get(key) }
+
+// PutRecord puts a record into the table as it is.
+func (p *Peer) PutRecord(ctx context.Context, r gossip.Record) error { return p.replica.Put(ctx, r) }
 
 // Stamps are those of all records by key.
 func (p *Peer) Stamps() map[string]gossip.Stamp {

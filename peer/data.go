@@ -312,7 +312,7 @@ func (p *Peer) onIt(job string, life int64) bool {
 // caresFor is onIt with the lock held.
 func (c *core) caresFor(job string, life int64, now time.Time) bool {
 	j := c.index.jobs[job]
-	if !c.ready || j == nil || j.Life() != life {
+	if !c.ready || j == nil || j.Life() != life || !c.index.canRead(job) {
 		return false
 	}
 	ranks := Ranks(job, c.world(c.nodes(now), now).Nodes)

@@ -47,9 +47,6 @@ func (p *Peer) dryRun(c change, now time.Time) (api.Job, bidding.Lot, error) {
 	case next.Life() != old.Life():
 		plan.Action = "replace"
 	}
-	if next != old {
-		next.Hash = next.Spec.TemplateHash(next.RestartSeq)
-	}
 	nodes := p.nodes(now)
 	w := p.world(nodes, now)
 	plan.Slots = append(append(plan.Slots, p.dropped(w, next)...), p.planned(w, next)...) // a list, if of nothing

@@ -57,6 +57,9 @@ func (x Index) Drop(key string) { x.x.drop(key) }
 // Job is what the index has of a job, or nil.
 func (x Index) Job(name string) *JobRecord { return x.x.jobs[name] }
 
+// Unread says whether the job's latest record cannot be read.
+func (x Index) Unread(name string) bool { _, ok := x.x.unread[name]; return ok }
+
 // Slot is what the index has of a slot, or nil.
 func (x Index) Slot(k SlotKey) *Assignment { return x.x.slot(k) }
 

@@ -14,15 +14,32 @@ import (
 // a record twice, or an old one late, changes nothing.
 type index struct {
 	jobs        map[string]*JobRecord
+	unread      map[string]unread                  // jobs whose latest record cannot be read
 	slots       map[string]map[SlotKey]*Assignment // by job name, all lives that the table keeps
 	members     map[api.NodeID]*MemberRecord
 	generations generations
 	log         logrus.FieldLogger
 }
 
+// unread is a job whose record cannot be read, since it is of a later release or
+// malformed. Nothing is decided about the job here, and what runs of it is left alone.
+// By the version before it, if that was of the same life and read, this node still looks
+// after those of the tasks that it has.
+type unread struct {
+	stamp gossip.Stamp
+	why   error
+}
+
+// canRead is false for a job whose latest record cannot be read.
+func (x *index) canRead(job string) bool {
+	_, unread := x.unread[job]
+	return !unread
+}
+
 func newIndex(log logrus.FieldLogger) *index {
 	return &index{
 		jobs:        map[string]*JobRecord{},
+		unread:      map[string]unread{},
 		slots:       map[string]map[SlotKey]*Assignment{},
 		members:     map[api.NodeID]*MemberRecord{},
 		generations: generations{of: map[string][]version{}},
@@ -30,8 +47,8 @@ func newIndex(log logrus.FieldLogger) *index {
 	}
 }
 
-// apply takes in one record and says whether it was news. A record that cannot be read is left
-// out, so that one bad record stops nobody; the table still has it and passes it on.
+// apply takes in one record and says whether it was news. One that cannot be read stops
+// nobody: the table has it and passes it on, and here is kept what is known of it anyway.
 func (x *index) apply(r gossip.Record) (news bool) {
 	var err error
 	switch {
@@ -40,27 +57,45 @@ func (x *index) apply(r gossip.Record) (news bool) {
 		if old := x.jobs[name]; old != nil && old.Stamp.Compare(r.Stamp) >= 0 {
 			return false
 		}
+		if old, ok := x.unread[name]; ok && old.stamp.Compare(r.Stamp) >= 0 {
+			return false
+		}
 		var j *JobRecord
 		if j, err = decodeJob(r); err == nil {
 			x.tellConflict(x.jobs[name], j)
 			x.generations.add(x.jobs[name], j)
+			delete(x.unread, name)
 			x.jobs[name], news = j, true
+		} else {
+			x.unread[name] = unread{r.Stamp, err}
+			if old := x.jobs[name]; old != nil && old.Stamp.Major != r.Stamp.Major {
+				delete(x.jobs, name) // its life is over, whatever has followed it
+			}
 		}
 	case strings.HasPrefix(r.Key, "a/"):
 		var a *Assignment
-		if a, err = decodeAssignment(r); err == nil {
-			news = x.put(a)
+		if a, err = decodeAssignment(r); err != nil {
+			a = unreadSlot(r, err)
 		}
+		if a == nil || !x.put(a) {
+			return false
+		}
+		news = true
 	case strings.HasPrefix(r.Key, "m/"):
 		var m *MemberRecord
-		if m, err = decodeMember(r); err == nil {
-			if old := x.members[m.ID]; old == nil || old.Stamp.Compare(m.Stamp) < 0 {
-				x.members[m.ID], news = m, true
-			}
+		if m, err = decodeMember(r); err != nil {
+			m = unreadMember(r)
 		}
+		if m == nil {
+			break
+		}
+		if old := x.members[m.ID]; old != nil && old.Stamp.Compare(m.Stamp) >= 0 {
+			return false
+		}
+		x.members[m.ID], news = m, true
 	}
 	if err != nil {
-		x.log.WithError(err).Warn("a record cannot be read and is left out")
+		x.log.WithError(err).Warn("a record cannot be read: it is kept and passed on, and what it is about is left alone")
 	}
 	return news
 }
@@ -108,6 +143,7 @@ func (x *index) drop(key string) {
 	switch {
 	case strings.HasPrefix(key, "j/"):
 		delete(x.jobs, strings.TrimPrefix(key, "j/"))
+		delete(x.unread, strings.TrimPrefix(key, "j/"))
 	case strings.HasPrefix(key, "m/"):
 		delete(x.members, api.NodeID(strings.TrimPrefix(key, "m/")))
 	default:

@@ -29,7 +29,8 @@ type Local struct {
 	Boot       string
 	Now        time.Time
 	Jobs       map[string]*JobRecord
-	Slots      map[SlotKey]*Assignment // every record in the table
+	Unread     func(job string) (life int64, ok bool) // the job is there, and its record cannot be read
+	Slots      map[SlotKey]*Assignment                // every record in the table
 	Containers []Held
 	Unlisted   map[string]bool  // drivers that do not say what they have: theirs of Containers are as they were
 	Busy       map[SlotKey]bool // something is being done to the slot's containers
@@ -131,6 +132,16 @@ func (l *Local) current(k SlotKey) bool {
 	return j != nil && j.Life() == k.Life
 }
 
+// unread says whether nothing is known of the slot's job but that it is there, so that
+// what is here of it stays.
+func (l *Local) unread(k SlotKey) bool {
+	if l.Unread == nil || l.current(k) {
+		return false
+	}
+	life, ok := l.Unread(k.Job)
+	return ok && k.Life >= life
+}
+
 func (l *Local) wanted(k SlotKey) bool { return l.current(k) && l.Jobs[k.Job].Wants(k.Slot) }
 
 // serving picks the container that is the record's own: the one of its epoch or,
@@ -207,6 +218,8 @@ func (l *Local) outranks(h *Held, a *Assignment) bool {
 func (l *Local) superfluous(k SlotKey, a *Assignment, h *Held) string {
 	j := l.Jobs[k.Job]
 	switch {
+	case l.unread(k):
+		return ""
 	case j == nil && l.LivesKnown:
 		return "nobody knows its job"
 	case j == nil:
@@ -253,6 +266,8 @@ func surplus(held []Held) map[string]bool {
 func (l *Local) forgettable(k SlotKey, h *Held) bool {
 	j := l.Jobs[k.Job]
 	switch {
+	case l.unread(k):
+		return false
 	case j == nil:
 		return l.LivesKnown
 	case j.Life() != k.Life:

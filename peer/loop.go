@@ -99,8 +99,9 @@ func (c *core) world(nodes map[api.NodeID]*nodeView, now time.Time) *World {
 		s.Name, s.Why = v.name, v.why
 		states[id] = s
 	}
+	jobs := slices.DeleteFunc(c.index.sortedJobs(), func(j *JobRecord) bool { return !c.index.canRead(j.Spec.Name) }) // who can read them plans
 	return &World{
-		Self: c.id, Now: now, Since: c.readySince, Jobs: c.index.sortedJobs(), Slots: c.index.slot, Changed: c.changedAt,
+		Self: c.id, Now: now, Since: c.readySince, Jobs: jobs, Slots: c.index.slot, Changed: c.changedAt,
 		Nodes: states, Absent: c.absent(), Memory: c.memory, MoveAt: c.moveAt, Busy: c.auctions, Random: c.random,
 	}
 }
@@ -112,6 +113,10 @@ func (c *core) local(nodes map[api.NodeID]*nodeView, now time.Time) *Local {
 		Containers: c.containers, Unlisted: c.unlisted, Busy: map[SlotKey]bool{}, Changed: c.changedAt,
 		Alive:      func(id api.NodeID) bool { v := nodes[id]; return v != nil && v.Alive },
 		LivesKnown: c.livesKnown(nodes, now),
+		Unread: func(job string) (int64, bool) {
+			u, ok := c.index.unread[job]
+			return int64(u.stamp.Major), ok
+		},
 	}
 	for k := range c.busy {
 		l.Busy[k] = true

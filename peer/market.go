@@ -197,7 +197,10 @@ func answered(s bidding.AnswerSlot) (gossip.Record, *Assignment) {
 		return gossip.Record{}, nil
 	}
 	a, err := decodeAssignment(r)
-	if err != nil || a.Key.Slot != s.Slot {
+	if err != nil {
+		a = unreadSlot(r, err)
+	}
+	if a == nil || a.Key.Slot != s.Slot {
 		return gossip.Record{}, nil
 	}
 	return r, a

@@ -68,6 +68,9 @@ func (c *core) cancelStale() {
 			continue
 		}
 		a, j := c.index.slot(k), c.index.jobs[k.Job]
+		if !c.index.canRead(k.Job) {
+			continue
+		}
 		if j == nil || j.Life() != k.Life || !j.Wants(k.Slot) || a == nil || a.Owner() != c.id || a.Epoch() != o.epoch || !a.State.Live() {
 			o.cancel()
 		}

@@ -133,7 +133,7 @@ func planJob(w *World, j *JobRecord, higher []api.NodeID) []Action {
 				inMotion++
 			} else if len(higher) > 0 {
 				continue // moves are for the coordinator
-			} else if a.Hash != j.Hash {
+			} else if a.Hash != j.Hash && !a.Unread {
 				update = append(update, i)
 			} else if why := w.toMove(j, a); why != "" {
 				move, moving = append(move, i), why

@@ -50,6 +50,10 @@ func (p *Peer) Jobs(ctx context.Context) ([]api.Job, error) {
 func (p *Peer) Job(ctx context.Context, name string) (api.Job, error) {
 	now := time.Now()
 	p.mu.Lock()
+	if err := p.unreadJob(name); err != nil {
+		p.mu.Unlock()
+		return api.Job{}, err
+	}
 	j := p.index.jobs[name]
 	if j == nil || j.Removed {
 		p.mu.Unlock()
@@ -140,6 +144,10 @@ func (p *Peer) Tasks(ctx context.Context, f api.TaskFilter) ([]api.Task, error) 
 	now := time.Now()
 	p.mu.Lock()
 	if f.Job != "" {
+		if err := p.unreadJob(f.Job); err != nil {
+			p.mu.Unlock()
+			return nil, err
+		}
 		if j := p.index.jobs[f.Job]; j == nil || j.Removed && !f.All {
 			p.mu.Unlock()
 			return nil, jobNotFound(f.Job)

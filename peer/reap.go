@@ -117,6 +117,9 @@ func (c *core) leftover(h runtime.Container, now time.Time) string {
 	if !c.ready || !c.longDead(string(l.Node), now) {
 		return ""
 	}
+	if !c.index.canRead(l.Job) {
+		return "" // who can read it may want it
+	}
 	o := Leftover{
 		Container: h, Job: c.index.jobs[l.Job], Slot: c.index.slot(SlotKey{Job: l.Job, Life: l.Life, Slot: l.Slot}),
 		LivesKnown: c.livesKnown(c.nodes(now), now), Now: now,

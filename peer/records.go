@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -59,12 +60,24 @@ type JobRecord struct {
 	Keys       []UsedKey `json:"keys,omitempty"`     // of the last requests that changed it, oldest first
 	Restored   int64     `json:"restored,omitempty"` // the life that this one was made of, which a node had set aside
 	Forced     bool      `json:"forced,omitempty"`   // of a removed job: its tasks are killed, not asked to end
+	// Hash is the template hash of what its tasks should be, as whoever wrote that
+	// computed it: releases that each hashed what they know of a job would for ever
+	// replace each other's tasks.
+	Hash   string `json:"template_hash,omitempty"`
+	Format int    `json:"format,omitempty"` // of the record, see jobFormat; none is 1
 
 	Stamp   gossip.Stamp `json:"-"`
 	Removed bool         `json:"-"`
-	Hash    string       `json:"-"` // template hash of what its tasks should be
 	ETag    string       `json:"-"` // version and a hash of all that was written
+	Unknown string       `json:"-"` // a field of it that this release does not know, or ""
 }
+
+// jobFormat is the form of a job's record that this release reads. It only changes
+// when a node that does not know what is new must not act on the record at all.
+const jobFormat = 1
+
+// maxHash bounds what is taken for a hash.
+const maxHash = 128
 
 // Life is when the job was created, in unix ms; it tells jobs of one name apart.
 func (j *JobRecord) Life() int64 { return int64(j.Stamp.Major) }
@@ -95,25 +108,54 @@ func (j *JobRecord) record(now time.Time) (gossip.Record, error) {
 	return gossip.Record{Key: jobKey(j.Spec.Name), Value: b, Stamp: j.Stamp, Removed: j.Removed, Time: now.UnixMilli()}, nil
 }
 
+// decodeJob reads a job and checks all that the others rely on. That a job was removed
+// is known without reading it.
 func decodeJob(r gossip.Record) (*JobRecord, error) {
-	j := &JobRecord{Spec: api.NewJob()}
-	if err := json.Unmarshal(r.Value, j); err != nil {
-		return nil, fmt.Errorf("decode %s: %w", r.Key, err)
+	j, err := readJob(r.Value)
+	if err != nil && r.Removed {
+		j = &JobRecord{Spec: api.NewJob()}
+		j.Spec.Name, err = strings.TrimPrefix(r.Key, "j/"), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decode %.80q: %w", r.Key, err)
 	}
 	if r.Key != jobKey(j.Spec.Name) || !api.ValidJobName(j.Spec.Name) || r.Stamp.Major > 1<<62 {
 		return nil, fmt.Errorf("decode %.80q: it names job %.80q", r.Key, j.Spec.Name)
 	}
-	if j.Spec.Replicas > api.MaxReplicas {
-		return nil, fmt.Errorf("decode %s: %d replicas (at most %d)", r.Key, j.Spec.Replicas, api.MaxReplicas)
-	}
 	j.Spec = j.Spec.Spec()
 	j.Stamp, j.Removed = r.Stamp, r.Removed
-	j.Hash = j.Spec.TemplateHash(j.RestartSeq)
+	if j.Hash == "" {
+		j.Hash = j.Spec.TemplateHash(j.RestartSeq)
+	}
 	j.ETag = etag(r)
 	if len(j.Keys) > keysKept {
 		j.Keys = j.Keys[len(j.Keys)-keysKept:]
 	}
 	return j, nil
+}
+
+// readJob decodes what was written of a job. A field that is not known here is noted: it
+// stays in the table, and nextVersion sees to it that nobody writes over it.
+func readJob(b []byte) (*JobRecord, error) {
+	j := &JobRecord{Spec: api.NewJob()}
+	strict := json.NewDecoder(bytes.NewReader(b))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(j); err != nil || strict.InputOffset() != int64(len(b)) {
+		j = &JobRecord{Spec: api.NewJob()}
+		if err := json.Unmarshal(b, j); err != nil {
+			return nil, err
+		}
+		if err != nil {
+			j.Unknown = strings.TrimPrefix(err.Error(), "json: unknown field ")
+		}
+	}
+	if j.Format > jobFormat {
+		return nil, fmt.Errorf("it is of format %d, and this release of orch reads %d: upgrade orch here", j.Format, jobFormat)
+	}
+	if len(j.Hash) > maxHash {
+		return nil, fmt.Errorf("its template hash has %d bytes (at most %d)", len(j.Hash), maxHash)
+	}
+	return j, j.Spec.Workable()
 }
 
 // etag is the version of a job record and a hash of its stamp and value: two sides
@@ -144,8 +186,9 @@ type Assignment struct {
 	StartedAt   time.Time     `json:"started_at,omitzero"`
 	FinishedAt  time.Time     `json:"finished_at,omitzero"`
 
-	Key   SlotKey      `json:"-"`
-	Stamp gossip.Stamp `json:"-"`
+	Key    SlotKey      `json:"-"`
+	Stamp  gossip.Stamp `json:"-"`
+	Unread bool         `json:"-"` // only Key and Stamp are known
 }
 
 // Epoch numbers the awards of the slot.
@@ -183,9 +226,36 @@ func decodeAssignment(r gossip.Record) (*Assignment, error) {
 	if err := json.Unmarshal(r.Value, a); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", r.Key, err)
 	}
+	if !a.State.Live() && !a.State.Final() && a.State != api.Stopping {
+		return nil, fmt.Errorf("decode %s: it is in the state %.40q, which this release of orch does not know", r.Key, a.State)
+	}
+	if len(a.Hash) > maxHash {
+		return nil, fmt.Errorf("decode %s: its template hash has %d bytes (at most %d)", r.Key, len(a.Hash), maxHash)
+	}
 	a.Failures, a.Restarts = max(a.Failures, 0), max(a.Restarts, 0)
 	a.Key, a.Stamp = key, r.Stamp
 	return a, nil
+}
+
+// unreadSlot is what is known of a slot whose record cannot be read: the epoch and the
+// owner, which are in the stamp. Whoever wrote it is taken to serve the slot for as long
+// as it lives, and what it has is not replaced for being another than wanted.
+func unreadSlot(r gossip.Record, why error) *Assignment {
+	key, err := parseSlotKey(r.Key)
+	if err != nil {
+		return nil
+	}
+	return &Assignment{State: api.Running, Reason: cut(why.Error(), 200), Key: key, Stamp: r.Stamp, Unread: true}
+}
+
+// unreadMember is what is known of a node whose record cannot be read: that it is, or
+// was, a member. Its word still counts.
+func unreadMember(r gossip.Record) *MemberRecord {
+	id := api.NodeID(strings.TrimPrefix(r.Key, "m/"))
+	if _, err := peerID(id); err != nil {
+		return nil
+	}
+	return &MemberRecord{ID: id, Name: id.Short(), Labels: map[string]string{}, Stamp: r.Stamp, Removed: r.Removed}
 }
 
 // MemberRecord is what a node says of itself for as long as it is a member,

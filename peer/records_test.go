@@ -143,6 +143,17 @@ func TestDecodeRefuses(t *testing.T) {
 		"a life beyond all time": func(r *gossip.Record) { r.Stamp.Major = 1<<62 + 1 },
 		"a wrong type":           func(r *gossip.Record) { r.Value = []byte(`{"spec":{"name":"web","replicas":"many"}}`) },
 		"too many replicas":      func(r *gossip.Record) { r.Value = []byte(`{"spec":{"name":"web","replicas":100001}}`) },
+		"less than none":         func(r *gossip.Record) { r.Value = []byte(`{"spec":{"name":"web","replicas":-1}}`) },
+		"a kind of the future":   func(r *gossip.Record) { r.Value = []byte(`{"spec":{"name":"web","type":"cron"}}`) },
+		"a policy of the future": func(r *gossip.Record) { r.Value = []byte(`{"spec":{"name":"web","on_partition":"vote"}}`) },
+		"resources below zero":   func(r *gossip.Record) { r.Value = []byte(`{"spec":{"name":"web","resources":{"cpus":-1}}}`) },
+		"a port that is none":    func(r *gossip.Record) { r.Value = []byte(`{"spec":{"name":"web","ports":[{"published":99999}]}}`) },
+		"no time to start in":    func(r *gossip.Record) { r.Value = []byte(`{"spec":{"name":"web","start_timeout":"0s"}}`) },
+		"a format of the future": func(r *gossip.Record) { r.Value = []byte(`{"spec":{"name":"web"},"format":2}`) },
+		"a hash that is a book": func(r *gossip.Record) {
+			r.Value = []byte(`{"spec":{"name":"web"},"template_hash":"` + strings.Repeat("x", 200) + `"}`)
+		},
+		"two values": func(r *gossip.Record) { r.Value = []byte(`{"spec":{"name":"web"}} {}`) },
 	} {
 		r := job
 		change(&r)
@@ -151,11 +162,12 @@ func TestDecodeRefuses(t *testing.T) {
 		}
 	}
 	for what, change := range map[string]func(*gossip.Record){
-		"nothing":       func(r *gossip.Record) { r.Value = nil },
-		"no JSON":       func(r *gossip.Record) { r.Value = []byte("x") },
-		"a wrong type":  func(r *gossip.Record) { r.Value = []byte(`{"state":1}`) },
-		"a job's key":   func(r *gossip.Record) { r.Key = "j/web" },
-		"a hostile key": func(r *gossip.Record) { r.Key = "a/web/07/0" },
+		"nothing":               func(r *gossip.Record) { r.Value = nil },
+		"no JSON":               func(r *gossip.Record) { r.Value = []byte("x") },
+		"a wrong type":          func(r *gossip.Record) { r.Value = []byte(`{"state":1}`) },
+		"a job's key":           func(r *gossip.Record) { r.Key = "j/web" },
+		"a hostile key":         func(r *gossip.Record) { r.Key = "a/web/07/0" },
+		"a state of the future": func(r *gossip.Record) { r.Value = []byte(`{"state":"hibernating"}`) },
 	} {
 		r := slot
 		change(&r)
@@ -299,7 +311,7 @@ func TestIndex(t *testing.T) {
 		{encoded(t, peer.EncodeJob, j), true}, {encoded(t, peer.EncodeJob, j), false},
 		{slot(2, 1, "n1"), true}, {slot(2, 1, "n1"), false}, {slot(1, 9, "n9"), false}, {slot(2, 2, "n1"), true}, {slot(2, 1, "n2"), true}, {slot(3, 1, "n1"), true},
 		{member, true}, {member, false}, {gossip.Record{Key: "z/later"}, false},
-		{gossip.Record{Key: "j/web", Value: []byte("{"), Stamp: gossip.Stamp{Major: 9, Writer: "w"}}, false},
+		{gossip.Record{Key: "j/web", Value: []byte("{"), Stamp: gossip.Stamp{Major: 7, Minor: 9, Writer: "w"}}, false},
 	} {
 		if got := x.Apply(step.r); got != step.want {
 			t.Errorf("step %d, %s %+v: news %v, want %v", i, step.r.Key, step.r.Stamp, got, step.want)
@@ -448,5 +460,87 @@ func TestETags(t *testing.T) {
 			t.Errorf("%s: got ETag %s, want %s and eight digits", what, got, want)
 		}
 		seen[got] = what
+	}
+}
+
+// TestWhatCannotBeReadIsIsolated has an index take in records of a later release.
+func TestWhatCannotBeReadIsIsolated(t *testing.T) {
+	x := peer.NewIndex(quiet())
+	stamp := func(minor uint64) gossip.Stamp { return gossip.Stamp{Major: 7, Minor: minor, Writer: "n1.b"} }
+	first := encoded(t, peer.EncodeJob, planJob("web", 2))
+	first.Stamp = stamp(1)
+	x.Apply(first)
+	future := gossip.Record{Key: "j/web", Value: []byte(`{"format":99}`), Stamp: stamp(2)}
+	if x.Apply(future); x.Job("web") == nil || !x.Unread("web") {
+		t.Errorf("a version of the future: got %+v, want that the one before it is kept for the tasks that are here", x.Job("web"))
+	}
+	later := future
+	later.Stamp.Major = 8
+	other := peer.NewIndex(quiet())
+	if other.Apply(first); other.Apply(later) || other.Job("web") != nil || !other.Unread("web") {
+		t.Errorf("a life of the future: got %+v, want that the one before it is over", other.Job("web"))
+	}
+	if other.Apply(first); other.Job("web") != nil {
+		t.Error("an older life came back in place of the one that cannot be read")
+	}
+	readable := first
+	readable.Stamp = stamp(3)
+	if x.Apply(readable); x.Job("web") == nil || x.Unread("web") {
+		t.Error("the version after it is not read")
+	}
+	gone := gossip.Record{Key: "j/web", Value: []byte("?"), Stamp: gossip.Stamp{Major: 7, Mid: peer.RemovedMid, Minor: 4, Writer: "n1.b"}, Removed: true}
+	if x.Apply(gone); x.Job("web") == nil || !x.Job("web").Removed || x.Unread("web") {
+		t.Errorf("a removal: got %+v, want it known without being read", x.Job("web"))
+	}
+	x.Apply(gossip.Record{Key: "j/api", Value: []byte("?"), Stamp: stamp(1)})
+	if x.Drop("j/api"); x.Unread("api") {
+		t.Error("what has left the table is still said to be unreadable")
+	}
+
+	k := peer.SlotKey{Job: "web", Life: 7, Slot: 1}
+	x.Apply(gossip.Record{Key: peer.SlotRecordKey(k), Value: []byte(`{"state":"hibernating"}`), Stamp: gossip.Stamp{Major: 5, Mid: "n2", Minor: 1, Writer: "n2.b"}})
+	if a := x.Slot(k); a == nil || !a.Unread || a.Epoch() != 5 || a.Owner() != "n2" || !a.State.Live() {
+		t.Errorf("a slot: got %+v, want that its owner serves it, and its epoch", a)
+	}
+	x.Apply(gossip.Record{Key: peer.MemberKey(somebody), Value: []byte(`[]`), Stamp: stamp(1)})
+	if m := x.Member(somebody); m == nil || m.Removed {
+		t.Errorf("a member: got %+v, want that it is one", m)
+	}
+}
+
+// TestContainersOfAnUnreadableJob: nothing is done to them, however long this node is up.
+func TestContainersOfAnUnreadableJob(t *testing.T) {
+	held := peer.Held{Driver: "process", Container: runtime.Container{ID: "c", State: runtime.Running,
+		Labels: runtime.Labels{Job: "web", Life: 7, Slot: 0, Epoch: 2, Node: "me"}}}
+	ended := held
+	ended.ID, ended.State = "d", runtime.Exited
+	unread := false
+	l := &peer.Local{Self: "me", Now: planNow, Jobs: map[string]*peer.JobRecord{}, Slots: map[peer.SlotKey]*peer.Assignment{}, Containers: []peer.Held{held, ended},
+		Unread: func(string) (int64, bool) { return 7, unread }, Alive: func(api.NodeID) bool { return true }, LivesKnown: true, Changed: func(peer.SlotKey) time.Time { return planNow }}
+	if got := words(peer.Reconcile(l)); len(got) != 2 {
+		t.Errorf("of a job that nobody knows: got %q, want that one ends and the other is forgotten", got)
+	}
+	unread = true
+	if got := words(peer.Reconcile(l)); len(got) != 0 {
+		t.Errorf("of a job that cannot be read: got %q, want nothing", got)
+	}
+	l.Unread = func(string) (int64, bool) { return 8, true }
+	if got := words(peer.Reconcile(l)); len(got) != 2 {
+		t.Errorf("of a life before the one that cannot be read: got %q, want that one ends and the other is forgotten", got)
+	}
+}
+
+// TestTheWritersHash: what a task is made of is for the one to say who wrote it. A node
+// that knows less of a job must not replace tasks for it.
+func TestTheWritersHash(t *testing.T) {
+	r := encoded(t, peer.EncodeJob, planJob("web", 2))
+	r.Value = []byte(`{"spec":{"name":"web","driver":"process","command":["sleep"],"gpu":1},"template_hash":"of-the-future","colour":"red"}`)
+	j, err := peer.DecodeJob(r)
+	if err != nil || j.Hash != "of-the-future" || j.Unknown == "" {
+		t.Errorf("got %+v, %v, want the hash that was written and the field that is not known", j, err)
+	}
+	r.Value = []byte(`{"spec":{"name":"web","driver":"process","command":["sleep"]}}`)
+	if j, err = peer.DecodeJob(r); err != nil || j.Hash != j.Spec.TemplateHash(0) || j.Unknown != "" {
+		t.Errorf("got %+v, %v, want the hash of what is known", j, err)
 	}
 }

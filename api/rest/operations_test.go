@@ -27,19 +27,19 @@ var Operations = map[string]Operation{
 	"GET /v1/version":   {ID: "getVersion", Out: api.Version{}},
 
 	"GET /v1/jobs":                 {ID: "listJobs", Out: []api.Job{}},
-	"POST /v1/jobs":                {ID: "createJob", In: api.Job{}, Out: api.Job{}, Status: 201, Write: true, Headers: ofWrite, Fails: []api.Code{api.JobExists, api.Stale, api.KeyReused}},
-	"GET /v1/jobs/{name}":          {ID: "getJob", Out: api.Job{}, Fails: ofJob},
+	"POST /v1/jobs":                {ID: "createJob", In: api.Job{}, Out: api.Job{}, Status: 201, Write: true, Headers: ofWrite, Fails: []api.Code{api.JobExists, api.Stale, api.KeyReused, api.NewerRelease}},
+	"GET /v1/jobs/{name}":          {ID: "getJob", Out: api.Job{}, Fails: append(ofJob, api.NewerRelease)},
 	"GET /v1/jobs/{name}/history":  {ID: "getJobHistory", Out: []api.Generation{}, Fails: ofJob},
-	"PUT /v1/jobs/{name}":          {ID: "putJob", In: api.Job{}, Out: api.Job{}, Status: 201, Write: true, Headers: ofWrite, Fails: []api.Code{api.Stale, api.KeyReused}},
+	"PUT /v1/jobs/{name}":          {ID: "putJob", In: api.Job{}, Out: api.Job{}, Status: 201, Write: true, Headers: ofWrite, Fails: []api.Code{api.Stale, api.KeyReused, api.NewerRelease}},
 	"DELETE /v1/jobs/{name}":       {ID: "removeJob", Out: api.Job{}, Write: true, Headers: ofWrite, Fails: onJob},
 	"POST /v1/jobs/{name}/scale":   {ID: "scaleJob", In: scaling{}, Out: api.Job{}, Write: true, Headers: ofWrite, Fails: append(onJob, api.NotScalable)},
 	"POST /v1/jobs/{name}/stop":    {ID: "stopJob", Out: api.Job{}, Write: true, Headers: ofWrite, Fails: onJob},
 	"POST /v1/jobs/{name}/restart": {ID: "restartJob", Out: api.Job{}, Write: true, Headers: ofWrite, Fails: onJob},
-	"GET /v1/jobs/{name}/tasks":    {ID: "listTasksOfJob", Out: []api.Task{}, Fails: ofJob},
+	"GET /v1/jobs/{name}/tasks":    {ID: "listTasksOfJob", Out: []api.Task{}, Fails: append(ofJob, api.NewerRelease)},
 
 	"GET /v1/jobs/{name}/wait": {ID: "waitJob", Out: waited{}, Fails: append(ofJob, api.Invalid, api.NotReady)},
 
-	"GET /v1/tasks":              {ID: "listTasks", Out: []api.Task{}, Fails: ofJob},
+	"GET /v1/tasks":              {ID: "listTasks", Out: []api.Task{}, Fails: append(ofJob, api.NewerRelease)},
 	"GET /v1/tasks/{id}":         {ID: "getTask", Out: api.Task{}, Fails: ofTask},
 	"GET /v1/tasks/{id}/logs":    {ID: "getTaskLogs", Out: api.LogEntry{}, Fails: append(ofTask, api.NodeUnreachable, api.NotReady, api.TooLarge, api.TooMany)},
 	"GET /v1/tasks/{id}/auction": {ID: "getTaskAuction", Out: api.Sheet{}, Fails: append(ofTask, api.AuctionExpired, api.NodeUnreachable)},
@@ -74,7 +74,7 @@ var Operations = map[string]Operation{
 var ofWrite = []string{"If-Match", "If-None-Match", "Idempotency-Key"}
 
 // onJob is why a write to a job that should be there is refused.
-var onJob = []api.Code{api.JobNotFound, api.Stale, api.KeyReused, api.Invalid}
+var onJob = []api.Code{api.JobNotFound, api.Stale, api.KeyReused, api.Invalid, api.NewerRelease}
 
 // What a path can name that is not there.
 var (

@@ -42,6 +42,7 @@ var kinds = map[api.Code]struct {
 	api.JoinFailed:      {http.StatusBadGateway, "the cluster could not be joined"},
 	api.NodeAlive:       {http.StatusConflict, "the node is alive"},
 	api.NotScalable:     {http.StatusConflict, "the job cannot be scaled"},
+	api.NewerRelease:    {http.StatusConflict, "the job was written by a newer orch"},
 	api.Stale:           {http.StatusPreconditionFailed, "the job was changed meanwhile"},
 	api.KeyReused:       {http.StatusUnprocessableEntity, "the idempotency key was used for another request"},
 	api.NotReady:        {http.StatusServiceUnavailable, "the node is not ready"},
