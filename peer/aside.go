@@ -204,6 +204,8 @@ func (c *core) restoration(r api.Restoring, aside *JobRecord, o api.WriteOptions
 			return nil, api.Errorf(api.JobNotFound, "node %s has set aside no job %.80q", c.cfg.Name, r.Job).WithHint("orch recover lists what is set aside, and where")
 		case old != nil && !old.Removed:
 			return nil, c.nameTaken(old, now)
+		case aside.Unknown != "":
+			return nil, c.newerRelease(aside)
 		}
 		next, err := c.newLife(aside.Spec, old, now)
 		if err != nil {
