@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -229,6 +230,14 @@ func (r *Replica) pushTo(ctx context.Context, id peer.ID, recs []Record, req pus
 	if !r.Synced(id) {
 		return nil, errUnsynced
 	}
+	kept := r.kept(recs)
+	switch {
+	case len(kept) == len(recs):
+	case req.Durable:
+		return nil, fmt.Errorf("push to %s: %w", id, ErrNotKept)
+	case len(kept) == 0:
+		return nil, nil
+	}
 	s, err := r.cfg.Host.NewStream(ctx, id, PushProtocol)
 	if err != nil {
 		return nil, fmt.Errorf("push to %s: %w", id, err)
@@ -237,7 +246,7 @@ func (r *Replica) pushTo(ctx context.Context, id peer.ID, recs []Record, req pus
 	f := newFrames(s)
 	req.Min, req.Max, req.Boot = WireMin, WireMax, r.cfg.Boot
 	refused := 0
-	for _, req.Records = range batches(r.table.rules, recs) {
+	for _, req.Records = range batches(r.table.rules, kept) {
 		var reply pushReply
 		if err := errors.Join(f.write(req), f.read(&reply)); err != nil {
 			return greater, fmt.Errorf("push to %s: %w", id, err)
@@ -259,6 +268,17 @@ func (r *Replica) pushTo(ctx context.Context, id peer.ID, recs []Record, req pus
 		return nil, fmt.Errorf("push to %s: %w", id, ErrNotKept)
 	}
 	return greater, nil
+}
+
+// kept are those of recs whose keys the table has. The sync that had to come before a
+// push may have set the others aside, and nobody else knows that they were removed.
+func (r *Replica) kept(recs []Record) []Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(recs), func(rec Record) bool {
+		_, ok := r.table.Get(rec.Key)
+		return !ok
+	})
 }
 
 // servePush answers the requests on one stream.

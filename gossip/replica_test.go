@@ -525,6 +525,59 @@ func TestSetAsideEndsTrust(t *testing.T) {
 	repUntil(t, "who knew better is trusted", func() bool { return b.Synced(here.host.ID()) })
 }
 
+// A write that waits for the sync with a peer is not pushed to it when that sync sets
+// it aside: the peer does not know any more that the job was removed.
+func TestSetAsideIsNotPushed(t *testing.T) {
+	var now atomic.Int64
+	now.Store(tblStart.UnixMilli())
+	clock := func() time.Time { return time.UnixMilli(now.Load()) }
+	here := repStart(t, repHost(t), filepath.Join(t.TempDir(), "table.db"), func(c *gossip.ReplicaConfig) {
+		c.Now, c.Retention = clock, 200*time.Millisecond
+	})
+	told, gate := make(chan gossip.Aside, 1), make(chan struct{})
+	var shut atomic.Bool
+	back := repStart(t, repHost(t), filepath.Join(t.TempDir(), "table.db"), func(c *gossip.ReplicaConfig) {
+		c.Now = clock
+		c.OnAside = func(a gossip.Aside) { told <- a }
+		c.Members = func() []gossip.Peer { // a sync asks for them first
+			if shut.Load() {
+				<-gate
+			}
+			return nil
+		}
+	})
+	job := tblJob("web", 7, 1, "a")
+	for _, n := range []*repNode{here, back} {
+		if err := n.Put(t.Context(), job); err != nil {
+			t.Fatal(err)
+		}
+	}
+	now.Add(1000)
+	if err := here.Put(t.Context(), tblRemoved(job, clock(), "a")); err != nil {
+		t.Fatal(err)
+	}
+	now.Add(1000)
+	repUntil(t, "the tombstone to go", func() bool { return here.Len() == 0 && here.Meta().Floor > 0 })
+
+	shut.Store(true)
+	repConnect(t, here.host, back.host)
+	acks := make(chan gossip.Ack, 1)
+	go func() {
+		ack, _ := back.Replicate(t.Context(), 2, tblJob("web", 7, 2, "b"))
+		acks <- ack
+	}()
+	repUntil(t, "the write", func() bool { r, ok := back.Get(job.Key); return ok && r.Stamp.Minor == 2 })
+	close(gate)
+	select {
+	case <-told:
+	case <-time.After(60 * time.Second):
+		t.Fatal("nothing was set aside")
+	}
+	if ack := <-acks; ack.Disks != 1 || here.Len() != 0 || back.Len() != 0 {
+		t.Errorf("it is on %d disks, and %d and %d records are left; want it set aside", ack.Disks, here.Len(), back.Len())
+	}
+}
+
 func TestFullDiskEndsRun(t *testing.T) {
 	n := repStart(t, repHost(t), filepath.Join(t.TempDir(), "table.db"), nil)
 	n.LimitDisk(1 << 16)
