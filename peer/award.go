@@ -264,6 +264,7 @@ func (c *core) accept(from api.NodeID, aw bidding.Award, jobRec gossip.Record, r
 		j := c.index.jobs[k.Job]
 		st := c.standing(k, j, jobRec, nodes)
 		st.LastSeq = c.heard.Note(bidding.HeardKey{Auctioneer: from, Boot: aw.Boot, Job: k.Job, Life: k.Life, Slot: k.Slot}, aw.Seq)
+		meddle(c.meddling.Standing, &st)
 		b := c.bidder(st.Job, k.Life, hashOf(j), []int{s.Slot}, now)
 		v := bidding.Consider(aw, s, st, b)
 		refusals[i] = v.Refusal
@@ -318,6 +319,5 @@ func (c *core) standing(k SlotKey, j *JobRecord, award gossip.Record, nodes map[
 			st.Keeps = st.Keeps || h.State == runtime.Running && h.Labels.TemplateHash == hashOf(j)
 		}
 	}
-	meddle(c.meddling.Standing, &st)
 	return st
 }

@@ -56,7 +56,7 @@ type core struct {
 	memory          map[SlotKey]*Memory
 	moveAt          map[SlotKey]time.Time
 	stays           map[SlotKey]stay
-	unanswered      map[SlotKey]uint64 // highest epoch awarded without an answer
+	unanswered      map[SlotKey]uint64 // highest epoch awarded of which there was no answer, or no record with it
 	auctions        map[string]bool    // jobs with an auction under way
 	containers      []Held
 	listed          bool            // containers have been listed since the start

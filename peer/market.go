@@ -137,6 +137,12 @@ func (c *core) remember(a Auction, id string, result bidding.Result, now time.Ti
 		k := SlotKey{Job: a.Job, Life: a.Life, Slot: u.Slot}
 		c.unanswered[k] = max(c.unanswered[k], u.Epoch)
 	}
+	for _, placed := range result.Placed { // its record may have been lost with whoever accepted, right after it said so
+		k := SlotKey{Job: a.Job, Life: a.Life, Slot: placed.Slot}
+		if rec := c.index.slot(k); rec == nil || rec.Epoch() < placed.Epoch {
+			c.unanswered[k] = max(c.unanswered[k], placed.Epoch)
+		}
+	}
 	for _, left := range result.Left {
 		k := SlotKey{Job: a.Job, Life: a.Life, Slot: left.Slot}
 		if a.Move {
