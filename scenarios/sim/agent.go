@@ -320,6 +320,7 @@ func (a *agent) start(s peer.Start) {
 		case hangs, e.down:
 			return
 		case fails:
+			a.sim.failed(s.Key)
 			failed("the engine says no")
 			return
 		case cancelled, late, answered:
@@ -371,9 +372,14 @@ func (a *agent) reap() {
 	}
 }
 
+// others are the members whose word counts, but this node.
+func (a *agent) others() []gossip.Peer {
+	return slices.DeleteFunc(a.core.Members(a.now()), func(p gossip.Peer) bool { return p.ID == string(a.id) })
+}
+
 // expire drops old tombstones.
 func (a *agent) expire() {
-	members := a.core.Members(a.now())
+	members := a.others()
 	if a.sim.bug.NoExpiry {
 		members = nil
 	}

@@ -16,8 +16,10 @@
 // in the end when it is quiet ([Violation]).
 //
 // It must be able to fail. [Bugs] takes rules of the design away again, one by one,
-// by meddling with what a core sees, says or does; each is caught. [Unproven] are
-// those of which that cannot be said yet.
+// by meddling with what a core sees, says or does; each is caught. Since most accidents
+// take several faults in an order that chance seldom draws, half of the plans that are
+// not gentle follow a script ([Scripts]) with what varies about it. [Unproven] is what
+// nothing misses, and why it is there.
 //
 // Not here: timing of real libraries, disks that lie, and a gossip that is wrong in
 // ways of its own. Views err as the schedule says.

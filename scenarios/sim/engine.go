@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/exitae337/orchestergo/api"
@@ -59,9 +58,11 @@ func (e *engine) run(spec runtime.Spec, now time.Time) *runtime.Container {
 	e.host.sim.started(e.host, c)
 	s, id := e.host.sim, c.ID
 	switch {
-	case strings.HasPrefix(spec.Labels.Job, "batch"):
+	case spec.Labels.Job == "batchlong":
+		s.after(s.between(50*time.Second, 60*time.Second), func() { e.exit(id, 0) })
+	case batch(spec.Labels.Job):
 		s.after(s.between(2*time.Second, 30*time.Second), func() { e.exit(id, 0) })
-	case s.busy() && s.chance(0.05):
+	case s.busy() && !s.plan.sturdy && s.chance(0.05):
 		s.after(s.between(time.Second, 20*time.Second), func() { e.exit(id, 1) })
 	}
 	return c

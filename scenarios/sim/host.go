@@ -18,14 +18,15 @@ type host struct {
 	id       api.NodeID
 	room     api.Resources
 	disk     disk
-	old      *disk // a copy of the disk made earlier, if any
+	lags     time.Duration // until then others' records come late, but for those of what it is asked
+	old      *disk         // a copy of the disk made earlier, if any
 	engine   engine
 	skew     time.Duration // of its clock
 	boots    int
 	agent    *agent // nil while none runs
 	outside  bool   // not healed: what it does by itself does not count
+	draining bool   // it was told to give up its tasks
 	leaving  bool   // its agent was told to leave
-	draining bool   // it was told to give its tasks away
 	left     bool   // it has left for good, and is not started again
 }
 
@@ -63,6 +64,7 @@ func (h *host) boot() {
 	}
 	h.boots, h.leaving = h.boots+1, false
 	h.agent = newAgent(h, fmt.Sprintf("%s-b%d", h.name, h.boots))
+	h.sim.remembers(h.agent)
 	h.sim.appeared(h)
 }
 
@@ -88,7 +90,7 @@ func (h *host) wipe() {
 	h.kill()
 	h.sim.lostDisk(h, disk{})
 	h.disk = disk{records: map[string]gossip.Record{}}
-	h.old = nil
+	h.old, h.draining = nil, false
 	h.sim.retire(h)
 }
 
@@ -96,6 +98,7 @@ func (h *host) wipe() {
 func (h *host) restore() {
 	h.kill()
 	if h.old != nil {
+		h.sim.rewound = true
 		h.sim.lostDisk(h, *h.old)
 		h.disk = h.old.copy()
 	}

@@ -89,10 +89,12 @@ func (a *agent) call(au *auction, to api.NodeID, call bidding.Call) {
 }
 
 func (a *agent) award(au *auction, to api.NodeID, aw bidding.Award) {
+	sent := a.synced(to)
 	a.ask(to, func(dst *agent, answer func(func())) {
-		dst.take(a, aw, func(ans bidding.Answer) {
+		dst.take(a, sent, aw, func(ans bidding.Answer) {
+			answered := dst.synced(a.id)
 			answer(func() {
-				if recs := peer.AnswerRecords(ans); to != a.id && a.link(to).synced {
+				if recs := peer.AnswerRecords(ans); to != a.id && a.trusts(dst, answered) {
 					a.took(a.table.Merge(a.now(), recs...), to)
 				}
 				a.carry(au, au.Settled(to, aw.Seq, a.core.Outcomes(to, aw, ans, a.now()), a.now()))
@@ -102,14 +104,14 @@ func (a *agent) award(au *auction, to api.NodeID, aw bidding.Award) {
 }
 
 // take decides an award of another agent, or of this one.
-func (a *agent) take(from *agent, aw bidding.Award, answer func(bidding.Answer)) {
+func (a *agent) take(from *agent, sent bool, aw bidding.Award, answer func(bidding.Answer)) {
 	recs, refusal := peer.AwardRecords(aw)
 	if len(recs) == 0 {
 		a.sim.broken("an award without a job: " + refusal.Reason)
 		return
 	}
 	job := recs[0]
-	if l := a.link(from.id); from != a && !(l.synced && l.boot == from.boot) {
+	if !a.trusts(from, sent) {
 		a.sync(from.id)
 		answer(a.core.Refuse(aw, job))
 		return
@@ -126,17 +128,22 @@ func (a *agent) take(from *agent, aw bidding.Award, answer func(bidding.Answer))
 			refusals[i] = refusal
 		}
 	}
-	a.sim.accepted(a, accepted)
+	a.sim.accepted(a, from, accepted)
 	reply := func() { answer(a.core.Answer(aw, job, refusals)) }
 	if len(accepted) == 0 {
 		reply()
 		return
 	}
+	promise := func() {
+		a.sim.promised(a, accepted)
+		reply()
+		a.sim.hurtAcceptor(a)
+	}
 	if a.sim.bug.AnswerEarly {
 		a.put(nil, accepted...)
-		reply()
+		promise()
 	} else {
-		a.put(reply, accepted...)
+		a.put(promise, accepted...)
 	}
 	a.lookSoon()
 }

@@ -10,7 +10,10 @@ import (
 )
 
 // jobNames are what the operator works with. The beginning of a name is its kind.
-var jobNames = []string{"web", "api", "freeze", "batch", "roll"}
+var jobNames = []string{"web", "api", "freeze", "batch", "roll", "batchlong"}
+
+// drawnNames are those that a mix is of.
+var drawnNames = jobNames[:5]
 
 // specOf is a job of that name; version makes another template of it.
 func specOf(name string, replicas, version int) api.Job {
@@ -22,7 +25,7 @@ func specOf(name string, replicas, version int) api.Job {
 	switch name {
 	case "freeze":
 		j.OnPartition = "freeze"
-	case "batch":
+	case "batch", "batchlong":
 		j.Type, j.Restart.Policy = api.BatchJob, "on-failure"
 	case "roll":
 		j.MaxParallel = 2
@@ -50,6 +53,7 @@ func (s *Sim) write(at *host, what string, change func(c *peer.Core, now time.Ti
 			over = true
 			s.note("acknowledged", what)
 			s.acknowledged(*r, on, wanted)
+			s.hurtHolders(on, wanted)
 		}
 	}
 	if !a.put(func() { count(at) }, *r) {
@@ -60,23 +64,37 @@ func (s *Sim) write(at *host, what string, change func(c *peer.Core, now time.Ti
 		s.removals = append(s.removals, *r)
 	}
 	for _, id := range a.core.Alive() {
-		h := s.byID[api.NodeID(id)]
-		boot := a.boot
-		a.ask(api.NodeID(id), func(dst *agent, answer func(func())) {
-			if l := dst.link(a.id); !(l.synced && l.boot == boot) {
-				dst.sync(a.id)
-				return
-			}
-			m := dst.table.Merge(dst.now(), *r)
-			dst.took(m, a.id)
-			if cur, ok := dst.table.Get(r.Key); ok && cur.Stamp.Compare(r.Stamp) != 0 {
-				answer(func() { // greater, or of another life: the write is void
-					over = true
-					a.took(a.table.Merge(a.now(), cur), api.NodeID(id))
-				})
-				return
-			}
-			dst.durable(func() { answer(func() { count(h) }) })
-		}, func(error) {})
+		a.replicate(api.NodeID(id), *r, true, count, func() { over = true })
 	}
+}
+
+// replicate brings a write to a peer's disk, after a sync if there was none yet. What
+// is no longer in the table by then is not passed on.
+func (a *agent) replicate(id api.NodeID, r gossip.Record, again bool, durable func(*host), void func()) {
+	h, sent := a.sim.byID[id], a.synced(id)
+	if cur, ok := a.table.Get(r.Key); !ok || cur.Stamp.Compare(r.Stamp) != 0 {
+		return
+	}
+	if !sent {
+		if a.sync(id); again {
+			a.after(time.Second, func() { a.replicate(id, r, false, durable, void) })
+		}
+		return
+	}
+	a.ask(id, func(dst *agent, answer func(func())) {
+		if !dst.trusts(a, sent) {
+			dst.sync(a.id)
+			return
+		}
+		m := dst.table.Merge(dst.now(), r)
+		dst.took(m, a.id)
+		if cur, ok := dst.table.Get(r.Key); ok && cur.Stamp.Compare(r.Stamp) != 0 {
+			answer(func() { // greater, or of another life: the write is void
+				void()
+				a.took(a.table.Merge(a.now(), cur), id)
+			})
+			return
+		}
+		dst.durable(func() { answer(func() { durable(h) }) })
+	}, func(error) {})
 }

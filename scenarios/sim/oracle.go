@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/exitae337/orchestergo/api"
 	"github.com/exitae337/orchestergo/gossip"
+	"github.com/exitae337/orchestergo/peer"
 	"github.com/exitae337/orchestergo/runtime"
 )
 
@@ -25,12 +27,18 @@ type oracle struct {
 	gentle    bool // nothing dies and nobody errs: stricter rules hold
 	violation *Violation
 	acked     []ack
-	removals  []gossip.Record           // written, acknowledged or not
-	aside     map[string][]gossip.Stamp // set aside by a sync, and said so
-	last      map[string]uint64         // highest epoch that a node has started of a slot
-	completed map[string]time.Duration  // slots of batch jobs whose task ended well
-	removed   map[api.NodeID]bool       // nodes that an operator has removed
-	knows     map[string]map[*host]bool // which hosts have ever known of an attempt
+	removals  []gossip.Record                  // written, acknowledged or not
+	aside     map[string][]gossip.Stamp        // set aside by a sync, and said so
+	last      map[string]uint64                // highest epoch that a node has started of a slot
+	completed map[string]time.Duration         // slots of batch jobs whose task ended well
+	removed   map[api.NodeID]bool              // nodes that an operator has removed
+	given     map[string]api.NodeID            // who accepted which epoch of a slot from which auctioneer
+	accepts   map[*host][]gossip.Record        // what a node has said that it accepted
+	failures  map[peer.SlotKey][]time.Duration // when starts failed
+	stays     map[string]api.NodeID            // slots that have no reason to move
+	overdue   map[string]time.Duration         // what should not last, since when it does
+	knows     map[string]map[*host]bool        // which hosts have ever known of an attempt
+	rewound   bool                             // an earlier copy of a disk was put back
 }
 
 // ack is a write that was acknowledged, the disks that had it then, and how many of
@@ -43,7 +51,8 @@ type ack struct {
 }
 
 func newOracle(gentle bool) oracle {
-	return oracle{gentle: gentle, aside: map[string][]gossip.Stamp{}, last: map[string]uint64{}, completed: map[string]time.Duration{}, removed: map[api.NodeID]bool{}, knows: map[string]map[*host]bool{}}
+	return oracle{gentle: gentle, aside: map[string][]gossip.Stamp{}, last: map[string]uint64{}, completed: map[string]time.Duration{}, removed: map[api.NodeID]bool{},
+		given: map[string]api.NodeID{}, accepts: map[*host][]gossip.Record{}, failures: map[peer.SlotKey][]time.Duration{}, overdue: map[string]time.Duration{}, knows: map[string]map[*host]bool{}}
 }
 
 func (s *Sim) violate(rule, format string, args ...any) {
@@ -62,6 +71,7 @@ func (s *Sim) acknowledged(r gossip.Record, on map[*host]bool, promised int) {
 
 // lostDisk takes a host out of all writes that are not on what it has instead.
 func (s *Sim) lostDisk(h *host, instead disk) {
+	delete(s.accepts, h)
 	for i := range s.acked {
 		k := &s.acked[i]
 		if cur, ok := instead.records[k.rec.Key]; k.on[h] && (!ok || cur.Stamp.Compare(k.rec.Stamp) < 0) {
@@ -71,7 +81,15 @@ func (s *Sim) lostDisk(h *host, instead disk) {
 	}
 }
 
-func (s *Sim) setAside(r gossip.Record) { s.aside[r.Key] = append(s.aside[r.Key], r.Stamp) }
+// setAside notes what a node has set aside. As long as nobody was taken out of the
+// members, a removal is forgotten only when all have heard of it, and nobody has to.
+func (s *Sim) setAside(r gossip.Record) {
+	s.note("aside", r.String())
+	s.aside[r.Key] = append(s.aside[r.Key], r.Stamp)
+	if len(s.removed) == 0 && !s.rewound && !slices.ContainsFunc(s.hosts, func(h *host) bool { return h.left }) {
+		s.violate("aside", "%s is set aside, and all nodes are members", r)
+	}
+}
 
 func slotOf(l runtime.Labels) string { return fmt.Sprintf("%s/%d/%d", l.Job, l.Life, l.Slot) }
 
@@ -106,8 +124,11 @@ func (s *Sim) started(h *host, c *runtime.Container) {
 		s.violate("epoch", "%s starts %s after epoch %d", h.name, c.Labels.Task(), s.last[key])
 	}
 	s.last[key] = c.Labels.Epoch
+	if at, ok := s.stays[slot]; ok && at != c.Labels.Node {
+		s.violate("moved", "%s starts %s, which had no reason to move", h.name, c.Labels.Task())
+	}
 	copies := s.copies(slot)
-	if s.gentle && batch(c.Labels.Job) && len(copies) > 1 {
+	if s.plan.once && batch(c.Labels.Job) && len(copies) > 1 {
 		s.violate("twice", "%s runs more than once: %s", c.Labels.Task(), places(copies))
 	}
 	if at, ok := s.completed[slot]; ok && s.gentle && s.now-at > 5*time.Second {
@@ -141,16 +162,16 @@ func (s *Sim) heard(a *agent, news []gossip.Record) {
 			s.knows[of] = map[*host]bool{}
 		}
 		if r.Stamp.Mid == string(a.id) && !s.knows[of][a.host] {
-			s.promised(a.host, r)
+			s.promises(a.host, r)
 		}
 		s.knows[of][a.host] = true
 	}
 }
 
-// promised checks what must hold when a host promises to run a slot: that a copy of what
+// promises checks what must hold when a host promises to run a slot: that a copy of what
 // is to be left alone does not run out of its reach, unless nobody else knows of it. A
 // first placement that nobody has heard of excludes no other.
-func (s *Sim) promised(h *host, r gossip.Record) {
+func (s *Sim) promises(h *host, r gossip.Record) {
 	slot := strings.TrimPrefix(r.Key, "a/")
 	if !strings.HasPrefix(slot, "freeze/") {
 		return
@@ -198,8 +219,20 @@ func (s *Sim) ended(h *host, c *runtime.Container) {
 	s.violate("gap", "%s was stopped and nothing else serves its slot", c.Labels.Task())
 }
 
-// accepted counts what a node takes against what it has.
-func (s *Sim) accepted(a *agent, recs []gossip.Record) {
+// accepted counts what a node takes against what it has, and looks whether it may.
+func (s *Sim) accepted(a, from *agent, recs []gossip.Record) {
+	for _, r := range recs {
+		k := keyOf(r)
+		if j := a.core.Job(k.Job); j == nil || j.Life() != k.Life || !j.Wants(k.Slot) {
+			s.violate("unwanted", "%s accepts %s, which it knows that nobody wants", a.host.name, r)
+		}
+		award := fmt.Sprintf("%s of %s", r, from.boot)
+		s.note("accept", a.host.name, award)
+		if other, ok := s.given[award]; ok && other != a.id {
+			s.violate("reused", "%s was accepted twice", award)
+		}
+		s.given[award] = a.id
+	}
 	if len(recs) == 0 {
 		return
 	}
@@ -212,7 +245,7 @@ func (s *Sim) accepted(a *agent, recs []gossip.Record) {
 // is still there.
 func (s *Sim) lost(t *gossip.Table) string {
 	for _, k := range s.acked {
-		if k.destroyed >= k.promised || !s.someWhole(k.on) {
+		if k.destroyed >= k.promised || len(k.on) > 0 && !s.someWhole(k.on) {
 			continue
 		}
 		cur, ok := t.Get(k.rec.Key)
@@ -244,4 +277,55 @@ func (s *Sim) someWhole(on map[*host]bool) bool {
 // forgotten by now.
 func (s *Sim) supersededBy(r gossip.Record) bool {
 	return slices.ContainsFunc(s.removals, func(k gossip.Record) bool { return k.Key == r.Key && k.Stamp.Compare(r.Stamp) > 0 })
+}
+
+// promised notes that a node has told an auctioneer that it accepts.
+func (s *Sim) promised(a *agent, recs []gossip.Record) {
+	s.accepts[a.host] = append(s.accepts[a.host], recs...)
+}
+
+// remembers checks that a node that comes back knows what it has accepted.
+func (s *Sim) remembers(a *agent) {
+	for _, r := range s.accepts[a.host] {
+		k := keyOf(r)
+		if j, rec := a.core.Job(k.Job), a.core.Slot(k); j != nil && j.Life() == k.Life && (rec == nil || rec.Epoch() < r.Stamp.Major) {
+			s.violate("forgotten", "%s had said that it accepts %s, and comes back without", a.host.name, r)
+		}
+	}
+}
+
+// Starts of one slot that may fail within so long: each waits twice as long as the
+// one before it.
+const (
+	failuresIn   = 40 * time.Second
+	failuresMost = 20
+)
+
+func (s *Sim) failed(k peer.SlotKey) {
+	f := append(s.failures[k], s.now)
+	s.failures[k] = f
+	if n := len(f) - failuresMost; n >= 0 && s.now-f[n] < failuresIn && len(f) > failuresMost {
+		s.violate("hurry", "%s failed to start %d times within %s", k, failuresMost, s.now-f[n])
+	}
+}
+
+// stay notes where all slots are that run once: there they are to stay.
+func (s *Sim) stay() {
+	s.stays = map[string]api.NodeID{}
+	for _, h := range s.hosts {
+		for _, c := range h.engine.containers {
+			if slot := slotOf(c.Labels); len(s.copies(slot)) == 1 && c.State == runtime.Running {
+				s.stays[slot] = c.Labels.Node
+			}
+		}
+	}
+}
+
+// keyOf is the slot that a record is of.
+func keyOf(r gossip.Record) (k peer.SlotKey) {
+	parts := strings.Split(r.Key, "/") // a core made it
+	k.Job = parts[1]
+	k.Life, _ = strconv.ParseInt(parts[2], 10, 64)
+	k.Slot, _ = strconv.Atoi(parts[3])
+	return k
 }

@@ -16,6 +16,7 @@ const (
 	operatorTime = 25 * time.Second // after the chaos, until an operator has looked after everything
 	settleTime   = 4 * time.Minute  // to converge after the chaos, at most
 	quietTime    = 20 * time.Second
+	pendingMost  = 15 // auctions in that time, of what waits for room
 )
 
 // Result is how a run ended.
@@ -126,6 +127,9 @@ func (s *Sim) settle() time.Duration {
 	starts, auctions, writes := s.starts, s.auctions, s.writes
 	s.runUntil(s.now+quietTime, s.fine)
 	if s.full(s.whole(), specOf("web", 1, 0).Resources) {
+		if n := s.auctions - auctions; n > pendingMost {
+			s.violate("unquiet", "%d auctions within %s, and nobody has room", n, quietTime)
+		}
 		auctions = s.auctions // what waits for room is tried again now and then
 	}
 	if s.violation == nil && (s.starts != starts || s.auctions != auctions || s.writes != writes) {

@@ -29,6 +29,8 @@ type Sim struct {
 	retired   []api.NodeID       // ids that wiped hosts had
 	cut       map[[2]int]cutting // links, by the hosts from and to
 	calm      bool               // the chaos is over
+	traps     []Step             // ambushes that wait
+	plan      Plan
 	noise     noise
 	retention time.Duration // of tombstones
 	ids       int
@@ -40,25 +42,27 @@ type Sim struct {
 	auctions, writes, starts int // so far
 }
 
-// cutting is how a link is cut: packets vanish, or are answered by a reset.
+// cutting is how a link is cut: packets vanish, or are answered by a reset, or only
+// those of gossip get through.
 type cutting int
 
 const (
 	open cutting = iota
 	silent
 	resetting
+	deaf // streams bring nothing, and gossip gets through
 )
 
 // noise is what the network does to messages while the chaos lasts.
 type noise struct {
-	lost, twice float64
-	delay       time.Duration // at most, besides the usual
+	lost, twice, late float64       // shares of all
+	delay             time.Duration // of those that are late, at most, besides the usual
 }
 
 func newSim(p Plan, bug Bug) *Sim {
 	s := &Sim{
 		rng: rand.New(rand.NewPCG(p.Seed, 0)), bug: bug, byID: map[api.NodeID]*host{}, cut: map[[2]int]cutting{},
-		noise: p.noise, retention: p.retention, oracle: newOracle(p.gentle),
+		noise: p.noise, retention: p.retention, plan: p, oracle: newOracle(p.gentle),
 	}
 	for i := range p.Nodes {
 		h := &host{sim: s, index: i, name: fmt.Sprintf("n%d", i), room: api.Resources{CPUs: 4000, Memory: 4 << 30}, disk: disk{records: map[string]gossip.Record{}}}
@@ -70,6 +74,7 @@ func newSim(p Plan, bug Bug) *Sim {
 		s.after(time.Duration(i)*s.upTo(time.Second), h.boot)
 	}
 	s.repeat(500*time.Millisecond, s.gossip)
+	s.repeat(time.Second, s.watch)
 	return s
 }
 
@@ -119,7 +124,7 @@ func (s *Sim) between(least, most time.Duration) time.Duration { return least + 
 // delay is how long a message takes.
 func (s *Sim) delay() time.Duration {
 	d := s.between(time.Millisecond, 10*time.Millisecond)
-	if s.busy() && s.chance(0.1) {
+	if s.busy() && s.chance(s.noise.late) {
 		d += s.upTo(s.noise.delay)
 	}
 	return d
@@ -137,6 +142,12 @@ func (s *Sim) repeat(d time.Duration, do func()) {
 
 // passes says whether messages get from one host to another.
 func (s *Sim) passes(from, to *host) bool { return s.cut[[2]int{from.index, to.index}] == open }
+
+// gossips says whether the packets of gossip get from each of two hosts to the other.
+func (s *Sim) gossips(a, b *host) bool {
+	there, back := s.cut[[2]int{a.index, b.index}], s.cut[[2]int{b.index, a.index}]
+	return (there == open || there == deaf) && (back == open || back == deaf)
+}
 
 // talks says whether two hosts reach each other.
 func (s *Sim) talks(a, b *host) bool { return s.passes(a, b) && s.passes(b, a) }
@@ -167,8 +178,8 @@ func (s *Sim) gossip() {
 
 // reaches says whether gossip finds b alive from a: directly, or through a third.
 func (s *Sim) reaches(a, b *host) bool {
-	return s.talks(a, b) || slices.ContainsFunc(s.hosts, func(c *host) bool {
-		return c.agent != nil && c != a && c != b && s.talks(a, c) && s.talks(c, b)
+	return s.gossips(a, b) || slices.ContainsFunc(s.hosts, func(c *host) bool {
+		return c.agent != nil && c != a && c != b && s.gossips(a, c) && s.gossips(c, b)
 	})
 }
 

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/exitae337/orchestergo/api"
@@ -81,7 +82,11 @@ func (a *agent) post(id api.NodeID, recs []gossip.Record) {
 	if len(l.out) > len(recs) {
 		return // on its way
 	}
-	a.after(40*time.Millisecond, func() {
+	late := time.Duration(0)
+	if h := a.sim.byID[id]; h != nil {
+		late = max(0, h.lags-a.sim.now)
+	}
+	a.after(40*time.Millisecond+late, func() {
 		out := l.out
 		l.out = nil
 		l.behind = true // until it is known that it got there: a sync in the worst case
@@ -89,12 +94,29 @@ func (a *agent) post(id api.NodeID, recs []gossip.Record) {
 	})
 }
 
+// synced says whether a sync with a peer was completed since they connected, as far
+// as this side knows.
+func (a *agent) synced(id api.NodeID) bool {
+	return id == a.id || a.sim.bug.PushUnsynced || a.link(id).synced
+}
+
+// trusts says whether records in a message of another agent may be merged: both
+// sides had synced. What was sent before that comes before that, since one connection
+// keeps the order, so whether the other had is asked when it sends.
+func (a *agent) trusts(from *agent, sent bool) bool {
+	return sent && a.synced(from.id) && (a == from || a.sim.bug.PushUnsynced || a.link(from.id).boot == from.boot)
+}
+
 // push brings records to a peer's disk. It takes none from who has not synced with it.
 func (a *agent) push(id api.NodeID, recs []gossip.Record, done func()) {
-	boot := a.boot
+	sent := a.synced(id)
+	recs = slices.DeleteFunc(recs, func(r gossip.Record) bool { _, ok := a.table.Get(r.Key); return !ok })
+	if !sent || len(recs) == 0 {
+		a.sync(id)
+		return
+	}
 	a.ask(id, func(dst *agent, answer func(func())) {
-		l := dst.link(a.id)
-		if !(l.synced && l.boot == boot) && a.id != dst.id && !dst.sim.bug.PushUnsynced {
+		if !dst.trusts(a, sent) {
 			dst.sync(a.id)
 			return
 		}
@@ -115,7 +137,7 @@ type conversation struct {
 // sync begins a sync with a peer, unless one is under way.
 func (a *agent) sync(id api.NodeID) {
 	l := a.link(id)
-	if l.syncing != 0 || !l.connected || a.sim.byID[id] == nil {
+	if h := a.sim.byID[id]; l.syncing != 0 || !l.connected || h == nil || max(h.lags, a.host.lags) > a.sim.now {
 		return
 	}
 	a.sim.syncs++
@@ -140,7 +162,7 @@ func (a *agent) sync(id api.NodeID) {
 }
 
 func (a *agent) syncArgs(id api.NodeID) gossip.SyncArgs {
-	return gossip.SyncArgs{Peer: string(id), Boot: a.boot, Members: a.core.Members(a.now()), Heard: true}
+	return gossip.SyncArgs{Peer: string(id), Boot: a.boot, Members: a.others(), Heard: true}
 }
 
 // send brings messages of one side to the other.
@@ -191,7 +213,7 @@ func (c *conversation) step(side int, m gossip.SyncMessage) bool {
 	}
 	rest := func() {
 		if out.Complete {
-			a.synced(c, side)
+			a.completed(c, side)
 		}
 		if len(out.Send) > 0 {
 			c.send(side, out.Send, out.Over)
@@ -205,8 +227,8 @@ func (c *conversation) step(side int, m gossip.SyncMessage) bool {
 	return !out.Over
 }
 
-// synced marks a sync as complete on one side.
-func (a *agent) synced(c *conversation, side int) {
+// completed marks a sync as complete on one side.
+func (a *agent) completed(c *conversation, side int) {
 	l := a.link(c.sides[1-side].id)
 	if l.connected && l.boot == c.boots[1-side] {
 		l.synced, l.behind = true, false

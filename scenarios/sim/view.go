@@ -154,7 +154,7 @@ func (s *Sim) dial(from *host, id api.NodeID) gossip.ProbeResult {
 	switch there, back := s.cut[[2]int{from.index, h.index}], s.cut[[2]int{h.index, from.index}]; {
 	case there == resetting || back == resetting:
 		return gossip.ProbeRefused
-	case there == silent || back == silent:
+	case there != open || back != open:
 		return gossip.ProbeUnclear
 	case h.agent == nil:
 		return gossip.ProbeRefused

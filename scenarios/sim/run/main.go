@@ -25,6 +25,7 @@ type order struct {
 	runs, seed uint64
 	bug        sim.Bug
 	trace      bool
+	plan       string
 }
 
 func main() {
@@ -32,6 +33,7 @@ func main() {
 	pflag.Uint64Var(&o.runs, "runs", 1000, "how many")
 	pflag.Uint64Var(&o.seed, "seed", 0, "of the first; each further one has the next")
 	pflag.BoolVar(&o.trace, "trace", false, "print what happens in each run")
+	pflag.StringVar(&o.plan, "plan", "", "only the runs whose plan is called so: "+strings.Join(sim.Scripts(), ", "))
 	without := pflag.String("without", "", "a rule of the design to take away: "+names())
 	pflag.Parse()
 	if *without != "" && !o.take(*without) {
@@ -82,7 +84,9 @@ func (o *order) sweep() []sim.Result {
 	for range workers {
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < o.runs; i = next.Add(1) - 1 {
-				results[i] = sim.Run(sim.NewPlan(o.seed+i), o.bug, tell)
+				if p := sim.NewPlan(o.seed + i); o.plan == "" || p.Name == o.plan {
+					results[i] = sim.Run(p, o.bug, tell)
+				}
 			}
 		})
 	}
