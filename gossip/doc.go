@@ -27,4 +27,11 @@
 //     back what was removed meanwhile, with no floor consulted.
 //   - A record that a caller was told is durable is on that many disks: every
 //     answer that says so is sent after the disk has said so.
+//
+// A peer that has the secret may still be buggy or hostile. What it can take of
+// this node is bounded: a frame is at most 1 MiB and 65,536 elements, and four are
+// decoded at a time; one peer gets 2 syncs and 16 pushes at once, for a minute and
+// ten seconds; a sync lists at most 2^19 keys; what comes in waits while 16 MiB
+// wait for the disk or for the owner; and what waits for a peer that does not read
+// is dropped above 4 MiB, since a sync will bring it.
 package gossip

@@ -64,7 +64,7 @@ func (b *peerBook) Addr(id string) string {
 // What makes a helper busy.
 const (
 	TestDialbackProtocol = dialbackProtocol
-	TestMemberSlots      = memberSlots
+	TestMemberSlots      = memberSlotsOne
 )
 
 // NewTestUDPProber binds a free port on loopback.

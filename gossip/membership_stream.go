@@ -66,7 +66,7 @@ func memberRead(s network.Stream, v any) error {
 type memberServer struct {
 	host  host.Host
 	log   logrus.FieldLogger
-	slots chan struct{}
+	slots *Places
 
 	mu     sync.Mutex // guards closed, and wg.Add against wg.Wait
 	closed bool
@@ -77,12 +77,13 @@ type memberServer struct {
 }
 
 const (
-	memberSlots    = 32
+	memberSlots    = 128
+	memberSlotsOne = 32 // of them, for one peer: it may ask of many nodes that died with a switch
 	memberDeadline = 8 * time.Second
 )
 
 func newMemberServer(h host.Host, log logrus.FieldLogger) *memberServer {
-	s := &memberServer{host: h, log: log, slots: make(chan struct{}, memberSlots)}
+	s := &memberServer{host: h, log: log, slots: NewPlaces(memberSlots, memberSlotsOne)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -91,11 +92,12 @@ func newMemberServer(h host.Host, log logrus.FieldLogger) *memberServer {
 func (s *memberServer) handle(proto protocol.ID, answer func(ctx context.Context, st network.Stream) error) {
 	s.protos = append(s.protos, proto)
 	s.host.SetStreamHandler(proto, func(st network.Stream) {
-		if !s.enter() {
+		id := st.Conn().RemotePeer()
+		if !s.enter(id) {
 			_ = st.Reset()
 			return
 		}
-		defer s.leave()
+		defer s.leave(id)
 		defer func() {
 			if r := recover(); r != nil {
 				_ = st.Reset()
@@ -114,23 +116,18 @@ func (s *memberServer) handle(proto protocol.ID, answer func(ctx context.Context
 	})
 }
 
-func (s *memberServer) enter() bool {
+func (s *memberServer) enter(id peer.ID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || !s.slots.Take(id) {
 		return false
 	}
-	select {
-	case s.slots <- struct{}{}:
-		s.wg.Add(1)
-		return true
-	default:
-		return false
-	}
+	s.wg.Add(1)
+	return true
 }
 
-func (s *memberServer) leave() {
-	<-s.slots
+func (s *memberServer) leave(id peer.ID) {
+	s.slots.Leave(id)
 	s.wg.Done()
 }
 

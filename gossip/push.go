@@ -20,19 +20,30 @@ const (
 	// receivers passing news on, about 98 % hear of it that way, and the others by
 	// the next syncs.
 	pushFan = 4
-	// outboxMost bounds what waits for a slow peer. Above it, a sync is cheaper.
-	outboxMost = 4096
+	// outboxMost and outboxBytes bound what waits for a slow peer. Above them, a sync
+	// is cheaper.
+	outboxMost  = 4096
+	outboxBytes = 4 << 20
+	// pushesToOne is how many pushes are under way to one peer at once, fewer than it
+	// takes: it may hear of the end of one after the beginning of the next.
+	pushesToOne = 12
+	// pushesMost is how many more wait for that, before a sync is cheaper.
+	pushesMost = 1024
+	// busyWait is the pause before a peer that had no place is asked again.
+	busyWait = 50 * time.Millisecond
 )
 
 // Answers of a peer that takes no records, or whose disk does not count.
 var (
 	errUnsynced = errors.New("not synced yet")
+	errBusy     = errors.New("too much at once")
 	errNoMember = errors.New("not a member yet: its next start may find nothing")
 )
 
 // outbox is what waits to be pushed to one peer, the newest version of each key.
 type outbox struct {
 	recs   map[string]Record
+	bytes  int
 	onward bool
 	busy   bool // a goroutine empties it
 }
@@ -148,6 +159,12 @@ func (r *Replica) spread(recs []Record, except peer.ID) {
 	ids := r.alive()
 	many := len(ids) > r.cfg.Few
 	sent := 0
+	for i, rec := range recs {
+		if i == 0 {
+			recs = slices.Clone(recs)
+		}
+		recs[i] = copyOf(rec) // once for all peers
+	}
 	for _, id := range ids {
 		if id == except {
 			continue
@@ -160,7 +177,7 @@ func (r *Replica) spread(recs []Record, except peer.ID) {
 	}
 }
 
-// post puts records into the outbox of id.
+// post puts records, which do not change any more, into the outbox of id.
 func (r *Replica) post(id peer.ID, recs []Record, onward bool) {
 	r.peersMu.Lock()
 	p := r.peer(id)
@@ -169,12 +186,13 @@ func (r *Replica) post(id peer.ID, recs []Record, onward bool) {
 	}
 	for _, rec := range recs {
 		if old, ok := p.out.recs[rec.Key]; !ok || rec.Stamp.Compare(old.Stamp) > 0 {
-			p.out.recs[rec.Key] = copyOf(rec)
+			p.out.recs[rec.Key] = rec
+			p.out.bytes += rec.size() - old.size()
 		}
 	}
 	p.out.onward = p.out.onward || onward
-	if len(p.out.recs) > outboxMost {
-		p.out.recs, p.behind = nil, true
+	if len(p.out.recs) > outboxMost || p.out.bytes > outboxBytes {
+		p.out.recs, p.out.bytes, p.behind = nil, 0, true
 	}
 	start := !p.out.busy && len(p.out.recs) > 0
 	p.out.busy = p.out.busy || start
@@ -225,7 +243,8 @@ func (r *Replica) pushLazy(ctx context.Context, id peer.ID, recs []Record, onwar
 	return err
 }
 
-// pushTo sends recs to id, merges what it has that is greater, and returns that.
+// pushTo sends recs to id, merges what it has that is greater, and returns that. It
+// waits for its turn, and comes again to a peer that has too much to do.
 func (r *Replica) pushTo(ctx context.Context, id peer.ID, recs []Record, req pushRequest) (greater []Record, err error) {
 	if !r.Synced(id) {
 		return nil, errUnsynced
@@ -238,21 +257,64 @@ func (r *Replica) pushTo(ctx context.Context, id peer.ID, recs []Record, req pus
 	case len(kept) == 0:
 		return nil, nil
 	}
+	done, err := r.pushTurn(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("push to %s: %w", id, err)
+	}
+	defer done()
+	for {
+		greater, err = r.pushOnce(ctx, id, kept, req)
+		if !errors.Is(err, errBusy) || !sleep(ctx, busyWait) {
+			return greater, err
+		}
+	}
+}
+
+// pushTurn waits until few others push to id.
+func (r *Replica) pushTurn(ctx context.Context, id peer.ID) (done func(), err error) {
+	r.peersMu.Lock()
+	p := r.peer(id)
+	full := p.pushing == pushesMost
+	if !full {
+		p.pushing++
+	}
+	r.peersMu.Unlock()
+	if full {
+		return nil, errBusy
+	}
+	leave := func() {
+		r.peersMu.Lock()
+		p.pushing--
+		r.peersMu.Unlock()
+	}
+	select {
+	case p.pushes <- struct{}{}:
+		return func() { <-p.pushes; leave() }, nil
+	case <-ctx.Done():
+		leave()
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (r *Replica) pushOnce(ctx context.Context, id peer.ID, recs []Record, req pushRequest) (greater []Record, err error) {
 	s, err := r.cfg.Host.NewStream(ctx, id, PushProtocol)
 	if err != nil {
 		return nil, fmt.Errorf("push to %s: %w", id, err)
 	}
-	defer bind(ctx, s)()
+	defer bind(ctx, s)(&err)
 	f := newFrames(s)
 	req.Min, req.Max, req.Boot = WireMin, WireMax, r.cfg.Boot
 	refused := 0
-	for _, req.Records = range batches(r.table.rules, kept) {
+	for _, req.Records = range batches(r.table.rules, recs) {
 		var reply pushReply
 		if err := errors.Join(f.write(req), f.read(&reply)); err != nil {
 			return greater, fmt.Errorf("push to %s: %w", id, err)
 		}
 		if reply.Unsynced {
 			return greater, errUnsynced
+		}
+		if reply.Busy {
+			return greater, fmt.Errorf("push to %s: %w: %.200s", id, errBusy, reply.Error)
 		}
 		if reply.Error != "" {
 			return greater, fmt.Errorf("push to %s: %w: %.200s", id, ErrProtocol, reply.Error)
@@ -282,21 +344,22 @@ func (r *Replica) kept(recs []Record) []Record {
 }
 
 // servePush answers the requests on one stream.
-func (r *Replica) servePush(ctx context.Context, s network.Stream) error {
+func (r *Replica) servePush(ctx context.Context, s network.Stream) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
-	defer bind(ctx, s)()
+	defer bind(ctx, s)(&err)
 	f := newFrames(s)
 	for {
-		var req pushRequest
-		if err := f.read(&req); errors.Is(err, io.EOF) {
+		frame, err := f.next()
+		if errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
 			return err
 		}
-		reply, err := r.answerPush(ctx, s.Conn().RemotePeer(), req)
+		reply, err := r.answerPush(ctx, s.Conn().RemotePeer(), frame)
 		if err != nil {
-			reply = pushReply{Error: err.Error()}
+			lastWord(s, f, pushReply{Error: err.Error()})
+			return err
 		}
 		if err := f.write(reply); err != nil {
 			return err
@@ -304,14 +367,23 @@ func (r *Replica) servePush(ctx context.Context, s network.Stream) error {
 	}
 }
 
-func (r *Replica) answerPush(ctx context.Context, from peer.ID, req pushRequest) (reply pushReply, err error) {
-	if err := req.check(); err != nil {
+func (r *Replica) answerPush(ctx context.Context, from peer.ID, frame []byte) (reply pushReply, err error) {
+	var req pushRequest
+	var m Merged
+	var wait func(context.Context) error
+	ok := false
+	err = r.takeIn(ctx, frame, &req, func() error {
+		if err := req.check(); err != nil {
+			return err
+		}
+		if r.syncedBoot(from, req.Boot) {
+			m, wait, ok = r.absorb(from, req.Records)
+		}
+		return nil
+	})
+	if err != nil {
 		return reply, err
 	}
-	if !r.syncedBoot(from, req.Boot) {
-		return pushReply{Unsynced: true}, nil
-	}
-	m, wait, ok := r.absorb(from, req.Records)
 	if !ok {
 		return pushReply{Unsynced: true}, nil
 	}

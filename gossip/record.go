@@ -48,6 +48,11 @@ const (
 // ErrShape is wrapped by the errors of Check.
 var ErrShape = errors.New("malformed record")
 
+// size is about what r takes in memory.
+func (r Record) size() int {
+	return len(r.Key) + len(r.Value) + len(r.Stamp.Mid) + len(r.Stamp.Writer)
+}
+
 // Check says whether r is within the limits.
 func (r Record) Check() error {
 	switch {

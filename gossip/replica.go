@@ -67,7 +67,9 @@ type Replica struct {
 	saved  Meta      // as last handed to the store
 	heard  time.Time // when what was heard of others was last sent
 	events []replicaEvent
-	busy   bool // somebody delivers events
+	busy   bool          // somebody delivers events
+	untold int           // bytes in events
+	told   chan struct{} // closed when untold is little again; nil: nobody waits
 
 	peersMu sync.Mutex // guards what follows
 	peers   map[peer.ID]*replicaPeer
@@ -76,8 +78,9 @@ type Replica struct {
 	closing bool
 	tasks   sync.WaitGroup // goroutines and stream handlers while Run runs
 
-	inSyncs  gate // streams that others open
-	inPushes gate
+	inSyncs, inPushes *Places       // streams that others open
+	refusals          *Places       // and those that get no place there, while they are told
+	merges            chan struct{} // held while a frame is decoded and merged
 }
 
 // replicaPeer is what the edge knows of one peer.
@@ -87,6 +90,8 @@ type replicaPeer struct {
 	behind   bool          // something did not get there: sync soon
 	greeting bool          // its first sync is being tried
 	turn     chan struct{} // held by the one that syncs with it
+	pushes   chan struct{} // held by each that pushes to it
+	pushing  int           // that do, or wait for it
 	out      outbox
 }
 
@@ -112,8 +117,10 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 		table:    NewTable(cfg.Rules),
 		saved:    meta,
 		peers:    make(map[peer.ID]*replicaPeer),
-		inSyncs:  newGate(8),
-		inPushes: newGate(64),
+		inSyncs:  NewPlaces(syncsOfAll, syncsOfOne),
+		inPushes: NewPlaces(pushesOfAll, pushesOfOne),
+		refusals: NewPlaces(64, 4),
+		merges:   make(chan struct{}, mergesAtOnce),
 	}
 	r.table.Retention = cfg.Retention
 	r.table.SetMeta(meta)
@@ -212,7 +219,7 @@ func (r *Replica) spawn(f func(ctx context.Context)) bool {
 func (r *Replica) peer(id peer.ID) *replicaPeer {
 	p := r.peers[id]
 	if p == nil {
-		p = &replicaPeer{turn: make(chan struct{}, 1)}
+		p = &replicaPeer{turn: make(chan struct{}, 1), pushes: make(chan struct{}, pushesToOne)}
 		r.peers[id] = p
 	}
 	return p
@@ -292,7 +299,7 @@ func (r *Replica) expire() {
 	}
 	m := r.table.Meta()
 	r.saved = m
-	r.events = append(r.events, replicaEvent{dropped: gone})
+	r.tell(replicaEvent{dropped: gone})
 	r.store.Commit(Batch{Delete: gone, Meta: &m})
 	r.log.WithField("records", len(gone)).Debug("dropped tombstones that every member has seen")
 }

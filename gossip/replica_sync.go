@@ -70,12 +70,12 @@ func (r *Replica) SyncNow(ctx context.Context, id peer.ID) error {
 	return nil
 }
 
-func (r *Replica) syncWith(ctx context.Context, id peer.ID) error {
+func (r *Replica) syncWith(ctx context.Context, id peer.ID) (err error) {
 	s, err := r.cfg.Host.NewStream(ctx, id, SyncProtocol)
 	if err != nil {
 		return err
 	}
-	defer bind(ctx, s)()
+	defer bind(ctx, s)(&err)
 	c := r.conversation(s)
 	if err := r.store.Flush(ctx); err != nil {
 		return err
@@ -101,6 +101,7 @@ type conversation struct {
 	r      *Replica
 	peer   peer.ID
 	life   int // of the peer when it began
+	stream network.Stream
 	frames frames
 	boot   string // of the peer
 	news   []Record
@@ -110,28 +111,35 @@ func (r *Replica) conversation(s network.Stream) *conversation {
 	id := s.Conn().RemotePeer()
 	r.peersMu.Lock()
 	defer r.peersMu.Unlock()
-	return &conversation{r: r, peer: id, life: r.peer(id).life, frames: newFrames(s)}
+	return &conversation{r: r, peer: id, life: r.peer(id).life, stream: s, frames: newFrames(s)}
 }
 
 // run drives session to its end.
 func (c *conversation) run(ctx context.Context, session *Session) error {
 	for over := false; !over; {
-		var m SyncMessage
-		if err := c.frames.read(&m); err != nil {
+		frame, err := c.frames.next()
+		if err != nil {
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF
 			}
 			return err
 		}
-		if m.Hello != nil {
-			c.boot = m.Hello.Boot
-		}
-		out, err := c.step(session, m)
+		var m SyncMessage
+		var out SyncOutput
+		err = c.r.takeIn(ctx, frame, &m, func() (err error) {
+			if m.Hello != nil {
+				c.boot = m.Hello.Boot
+			}
+			out, err = c.step(session, m)
+			return err
+		})
 		if err != nil {
-			_ = c.frames.write(SyncMessage{Error: err.Error()})
+			lastWord(c.stream, c.frames, SyncMessage{Error: err.Error()})
 			return err
 		}
-		c.news = append(c.news, out.Merged.News...)
+		if len(c.news) <= onwardMost {
+			c.news = append(c.news, out.Merged.News...)
+		}
 		if out.Durable {
 			if err := c.r.store.Flush(ctx); err != nil {
 				return err
@@ -188,7 +196,7 @@ func (r *Replica) putAside(id peer.ID, recs []Record) error {
 	for i, rec := range recs {
 		keys[i] = rec.Key
 	}
-	r.events = append(r.events, replicaEvent{dropped: keys, aside: &a})
+	r.tell(replicaEvent{dropped: keys, aside: &a})
 	r.store.Commit(Batch{Delete: keys})
 	r.distrust(id)
 	r.log.WithFields(map[string]any{"peer": id, "file": a.File, "keys": keys}).
@@ -239,10 +247,10 @@ func (r *Replica) setBehind(id peer.ID, behind bool) {
 }
 
 // serveSync is the other side of syncWith.
-func (r *Replica) serveSync(ctx context.Context, s network.Stream) error {
+func (r *Replica) serveSync(ctx context.Context, s network.Stream) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
-	defer bind(ctx, s)()
+	defer bind(ctx, s)(&err)
 	c := r.conversation(s)
 	args := r.syncArgs(c.peer)
 	r.mu.Lock()

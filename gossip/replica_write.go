@@ -93,8 +93,21 @@ func (r *Replica) commit(m Merged) (wait func(context.Context) error) {
 	if len(m.News) == 0 && len(m.Dropped) == 0 {
 		return r.store.Flush
 	}
-	r.events = append(r.events, replicaEvent{changed: m.News, dropped: m.Dropped})
+	r.tell(replicaEvent{changed: m.News, dropped: m.Dropped})
 	return r.store.Commit(Batch{Delete: m.Dropped, Put: m.News})
+}
+
+// tell queues e for deliver, with r.mu held.
+func (r *Replica) tell(e replicaEvent) {
+	r.events = append(r.events, e)
+	r.untold += e.size()
+}
+
+func (e replicaEvent) size() (n int) {
+	for _, rec := range e.changed {
+		n += rec.size()
+	}
+	return n
 }
 
 // deliver calls OnChange and OnAside for what happened, in order. When somebody
@@ -111,6 +124,11 @@ func (r *Replica) deliver() {
 		e := r.events[0]
 		r.events = r.events[1:]
 		r.call(e)
+		r.untold -= e.size()
+		if r.told != nil && r.untold <= backlogMost {
+			close(r.told)
+			r.told = nil
+		}
 	}
 }
 

@@ -74,6 +74,7 @@ type Batch struct {
 // storeBatch is what will be committed together.
 type storeBatch struct {
 	records map[string]*Record // nil: delete
+	size    int                // of all records that were put, in bytes
 	meta    *Meta
 	values  map[string][]byte
 	done    chan struct{} // closed when it is on disk, or err says why not
@@ -209,6 +210,7 @@ func (s *Store) Commit(b Batch) (wait func(context.Context) error) {
 	}
 	for _, r := range b.Put {
 		p.records[r.Key] = &r
+		p.size += r.size()
 	}
 	if b.Meta != nil {
 		p.meta = b.Meta
@@ -218,6 +220,16 @@ func (s *Store) Commit(b Batch) (wait func(context.Context) error) {
 		s.values[k] = slices.Clone(v)
 	}
 	return func(ctx context.Context) error { return s.wait(ctx, p) }
+}
+
+// Backlog is how much was put and is not begun to be written, in bytes.
+func (s *Store) Backlog() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending == nil {
+		return 0
+	}
+	return s.pending.size
 }
 
 // Flush waits until everything handed over is on disk.

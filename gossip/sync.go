@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 )
@@ -14,8 +13,11 @@ import (
 // speaks another version of it.
 var ErrProtocol = errors.New("sync protocol")
 
-// maxListed bounds what one peer can make us remember during a sync.
-const maxListed = 1 << 20
+// What one peer can make us remember during a sync: all that it has and wants.
+const (
+	maxListed      = 1 << 19 // keys
+	maxListedBytes = 64 << 20
+)
 
 // SyncArgs is what a sync needs to know beside the table.
 type SyncArgs struct {
@@ -57,7 +59,8 @@ type Session struct {
 	asked   []Want              // theirs
 	suspect []string            // of them, what they may have removed
 	refused []string            // tombstones that we did not take
-	count   int
+	count   int                 // of keys that came
+	bytes   int                 // in them
 }
 
 type syncState int
@@ -125,7 +128,12 @@ func (s *Session) hello() *Hello {
 		Synced: s.sync,
 	}
 	if s.args.Heard {
-		h.Heard = maps.Clone(s.t.meta.Heard)
+		h.Heard = make(map[string]int64, len(s.args.Members))
+		for _, p := range s.args.Members {
+			if ms, ok := s.t.meta.Heard[p.ID]; ok {
+				h.Heard[p.ID] = ms
+			}
+		}
 	}
 	return h
 }
@@ -260,9 +268,8 @@ func (s *Session) takeReply(now time.Time, m SyncMessage) (out SyncOutput, err e
 
 // take merges and notes what is in one frame.
 func (s *Session) take(now time.Time, m SyncMessage, out *SyncOutput) error {
-	s.count += len(m.Heads) + len(m.Offers) + len(m.Wants) + len(m.Refused)
-	if s.count > maxListed {
-		return fmt.Errorf("%w: the peer lists more than %d keys", ErrProtocol, maxListed)
+	if err := s.countKeys(m); err != nil {
+		return err
 	}
 	if s.state == expectHeads && m.Picked != nil {
 		if len(m.Picked) != len(s.picked) {
@@ -403,8 +410,8 @@ func (s *Session) complete(now time.Time, out *SyncOutput) {
 	if h := t.holds[s.args.Peer]; h.boot == s.their.Boot && h.rev < s.base {
 		t.holds[s.args.Peer] = hold{boot: h.boot, rev: s.base}
 	}
-	t.noteHeard(now, s.their.Heard)
-	t.noteHeard(now, map[string]int64{s.args.Peer: s.began})
+	t.noteHeard(now, s.args.Members, s.their.Heard)
+	t.noteHeard(now, s.args.Members, map[string]int64{s.args.Peer: s.began})
 	t.meta.LastSync = max(t.meta.LastSync, s.began)
 	t.noteFloor(now, s.their.Floor)
 }

@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 )
 
@@ -46,6 +47,44 @@ type Head struct {
 type Want struct {
 	Key     string `json:"k"`
 	Unknown bool   `json:"u,omitempty"`
+}
+
+// countKeys bounds what a peer lists, in all frames together.
+func (s *Session) countKeys(m SyncMessage) error {
+	check := func(key string, st Stamp) error {
+		s.count++
+		s.bytes += len(key)
+		switch {
+		case len(key) > MaxKey || len(st.Mid) > MaxKey || len(st.Writer) > MaxKey:
+			return fmt.Errorf("%w: the peer lists a key or stamp over %d bytes", ErrProtocol, MaxKey)
+		case s.count > maxListed || s.bytes > maxListedBytes:
+			return fmt.Errorf("%w: the peer lists more than %d keys, or %d bytes of them", ErrProtocol, maxListed, maxListedBytes)
+		}
+		return nil
+	}
+	for _, h := range slices.Concat(m.Heads, m.Offers) {
+		if err := check(h.Key, h.Stamp); err != nil {
+			return err
+		}
+	}
+	for _, w := range m.Wants {
+		if err := check(w.Key, Stamp{}); err != nil {
+			return err
+		}
+	}
+	for _, k := range m.Refused {
+		if err := check(k, Stamp{}); err != nil {
+			return err
+		}
+	}
+	for _, r := range m.Records {
+		if r.Removed && r.Check() == nil { // it may have to be listed as refused
+			if err := check(r.Key, Stamp{}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // framePart is the size at which a frame is closed and the next begun. One record

@@ -36,6 +36,10 @@ type hold struct {
 // round of passing it about again, nothing more.
 const maxGraves = 1 << 16
 
+// maxStrangers bounds of how many who are no members it is remembered when anyone
+// synced with them.
+const maxStrangers = 1024
+
 // Meta returns a copy of what belongs on disk beside the records.
 func (t *Table) Meta() Meta {
 	m := t.meta
@@ -88,6 +92,7 @@ func (t *Table) bury(now time.Time) {
 // before comparing digests: it also takes expired tombstones out of them.
 func (t *Table) Expire(now time.Time, members []Peer) (gone []string) {
 	t.bury(now)
+	t.forgetStrangers(members)
 	var due []*entry
 	for _, e := range t.tombs {
 		if e.buried && t.heldByAll(e, members) {
@@ -173,11 +178,30 @@ func (t *Table) noteFloor(now time.Time, floor int64) {
 }
 
 // noteHeard learns when anyone synced with whom. What a fast clock says counts
-// as now.
-func (t *Table) noteHeard(now time.Time, heard map[string]int64) {
+// as now. Who is not among the members may be one whose record comes later, so
+// some such are remembered too.
+func (t *Table) noteHeard(now time.Time, members []Peer, heard map[string]int64) {
 	for id, ms := range heard {
+		_, known := t.meta.Heard[id]
+		known = known || slices.ContainsFunc(members, func(p Peer) bool { return p.ID == id })
+		if !known && (len(t.meta.Heard) >= len(members)+maxStrangers || !memberID.MatchString(id)) {
+			continue
+		}
 		t.meta.Heard[id] = max(t.meta.Heard[id], min(ms, now.UnixMilli()))
 	}
+}
+
+// forgetStrangers drops what was heard of those who are no members, when they are
+// many.
+func (t *Table) forgetStrangers(members []Peer) {
+	if len(members) == 0 || len(t.meta.Heard) < len(members)+maxStrangers/2 {
+		return
+	}
+	known := make(map[string]bool, len(members))
+	for _, p := range members {
+		known[p.ID] = true
+	}
+	maps.DeleteFunc(t.meta.Heard, func(id string, _ int64) bool { return !known[id] })
 }
 
 // setAside takes keys and their children out of the table and returns the

@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -8,9 +9,6 @@ import (
 
 	"github.com/libp2p/go-msgio"
 )
-
-// MaxFrame is the largest frame on the wire, in bytes.
-const MaxFrame = 1 << 20
 
 // pushRequest is one frame of records that the sender holds. Its answer is a
 // pushReply; a stream carries any number of the pairs.
@@ -26,6 +24,7 @@ type pushRequest struct {
 // pushReply says what became of the records of a pushRequest.
 type pushReply struct {
 	Unsynced bool     `json:"unsynced,omitempty"` // nothing was taken: sync first
+	Busy     bool     `json:"busy,omitempty"`     // nothing was taken: too much at once, come again
 	Stale    []string `json:"stale,omitempty"`    // keys of which the receiver has a greater version
 	Greater  []Record `json:"greater,omitempty"`  // those versions, as many as fit
 	Refused  []string `json:"refused,omitempty"`  // keys not taken for another reason
@@ -34,12 +33,12 @@ type pushReply struct {
 
 // frames reads and writes length-prefixed JSON on a stream.
 type frames struct {
-	r msgio.ReadCloser
+	r *bufio.Reader
 	w msgio.WriteCloser
 }
 
 func newFrames(rw io.ReadWriter) frames {
-	return frames{msgio.NewVarintReaderSize(rw, MaxFrame), msgio.NewVarintWriter(rw)}
+	return frames{bufio.NewReader(rw), msgio.NewVarintWriter(rw)}
 }
 
 func (f frames) write(v any) error {
@@ -55,13 +54,15 @@ func (f frames) write(v any) error {
 
 // read decodes the next frame into v; io.EOF says that there is none.
 func (f frames) read(v any) error {
-	b, err := f.r.ReadMsg()
+	b, err := f.next()
 	if err != nil {
 		return err
 	}
-	defer f.r.ReleaseMsg(b)
 	return decodeFrame(b, v)
 }
+
+// next reads a frame and leaves the decoding to the caller.
+func (f frames) next() ([]byte, error) { return ReadFrame(f.r, MaxFrame) }
 
 // decodeFrame takes exactly one JSON value. Fields that it does not know are
 // ignored, so that a later release can add some.
