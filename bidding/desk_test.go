@@ -11,6 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
@@ -282,7 +283,8 @@ func frame(s string) []byte {
 func TestServerSurvivesBadRequests(t *testing.T) {
 	me, other := newStall(t, mem(100)), newStall(t, mem(100))
 	connect(t, me, other)
-	bad := [][]byte{frame("{"), frame(`{"wire":1}`), frame(`[]`), {0xff, 0xff, 0xff, 0x7f, 1, 2, 3}, frame(""), {5, 'a'}}
+	bad := [][]byte{frame("{"), frame(`{"wire":1}`), frame(`[]`), {0xff, 0xff, 0xff, 0x7f, 1, 2, 3}, frame(""), {5, 'a'},
+		frame(strings.Repeat(`{"slots":[`, 1000)), frame(`{"slots":[{}` + strings.Repeat(",{}", 1<<17) + `]}`)}
 	for i, raw := range bad {
 		if got, err := ask(t, me, other, bidding.BidProtocol, raw); err == nil {
 			t.Errorf("bad request %d was answered with %.80q, want a reset", i, got)
@@ -292,8 +294,8 @@ func TestServerSurvivesBadRequests(t *testing.T) {
 	if err != nil || !strings.Contains(string(got), `"code":"wire"`) {
 		t.Errorf("another protocol version: %.200q, %v; want a refusal that says so", got, err)
 	}
-	if n := other.server.Malformed(); n != 5 { // the last one broke off: nothing to understand
-		t.Errorf("counted %d malformed messages, want 5", n)
+	if n := other.server.Malformed(); n != 7 { // one broke off: nothing to understand
+		t.Errorf("counted %d malformed messages, want 7", n)
 	}
 
 	other.server.Close()
@@ -311,6 +313,57 @@ func TestServerSurvivesBadRequests(t *testing.T) {
 	}
 	if _, err := ask(t, me, other, bidding.AwardProtocol, frame(string(b))); err != nil {
 		t.Errorf("after the panic: %v, want other requests answered", err)
+	}
+}
+
+// Whoever takes all of its places takes none of the others', and gets them back.
+func TestPlacesOfOnePeer(t *testing.T) {
+	evil, honest, other := newStall(t, mem(100)), newStall(t, mem(100)), newStall(t, mem(100))
+	connect(t, evil, other)
+	connect(t, honest, other)
+	b, err := bidding.Encode(someCall())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var held []network.Stream
+	refused := make(chan error, 128)
+	for range cap(refused) { // none says what it wants
+		s, err := evil.host.NewStream(t.Context(), other.host.ID(), bidding.BidProtocol)
+		if err != nil {
+			break // libp2p's own limit
+		}
+		if _, err := s.Write([]byte{0x80}); err == nil {
+			held = append(held, s)
+			go func() {
+				_, err := s.Read(make([]byte, 1))
+				refused <- err
+			}()
+		}
+	}
+	if len(held) <= 64 {
+		t.Fatalf("%d streams could be opened, want more than the 64 that are served", len(held))
+	}
+	select {
+	case <-refused:
+	case <-time.After(8 * time.Second): // before any of them has had its time
+		t.Error("none of them was refused")
+	}
+	if got, err := ask(t, honest, other, bidding.BidProtocol, frame(string(b))); err != nil {
+		t.Errorf("while one holds all of its places, another is answered %.80q, %v", got, err)
+	}
+	for _, s := range held {
+		_ = s.Reset()
+	}
+	deadline := time.After(30 * time.Second)
+	for {
+		if _, err := ask(t, evil, other, bidding.BidProtocol, frame(string(b))); err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatal("its places did not come back")
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 

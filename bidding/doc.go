@@ -43,4 +43,8 @@
 // ignores a sending older than one it has heard, so a late repeat cannot take a
 // slot that has been given elsewhere. Every slot ends placed, or left with
 // reasons.
+//
+// A peer that has the secret may still be buggy or hostile: a message is at most
+// 1 MiB and 131,072 elements and takes memory as it comes, and one peer has at
+// most 64 requests served at once, each for 10 s at the longest.
 package bidding

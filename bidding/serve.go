@@ -10,6 +10,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/sirupsen/logrus"
 
 	"github.com/exitae337/orchestergo/api"
@@ -19,9 +20,11 @@ const (
 	// serveTimeout ends a request that takes longer, the writing of the answer
 	// included.
 	serveTimeout = 10 * time.Second
-	// maxServed bounds the requests served at once; more are reset, and their
+	// maxServed bounds the requests served at once, and maxServedOne those of one
+	// peer, so that none can take the places of the others; more are reset, and their
 	// senders see silence.
-	maxServed = 256
+	maxServed    = 512
+	maxServedOne = 64
 )
 
 // Handlers are a node's answers as a bidder. They are called concurrently. The
@@ -41,8 +44,9 @@ type Server struct {
 	cancel    context.CancelFunc
 	malformed atomic.Uint64
 
-	mu      sync.Mutex // guards serving, closed, and adding to done
+	mu      sync.Mutex // guards serving, of, closed, and adding to done
 	serving int
+	of      map[peer.ID]int // of serving, by peer
 	closed  bool
 	done    sync.WaitGroup
 }
@@ -51,7 +55,7 @@ type Server struct {
 // goroutine: h runs one for each stream, and Close waits for them.
 func Serve(h host.Host, handlers Handlers, log logrus.FieldLogger) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Server{host: h, handlers: handlers, log: log, ctx: ctx, cancel: cancel}
+	s := &Server{host: h, handlers: handlers, log: log, ctx: ctx, cancel: cancel, of: make(map[peer.ID]int)}
 	h.SetStreamHandler(BidProtocol, s.accept(s.handlers.bid))
 	h.SetStreamHandler(AwardProtocol, s.accept(s.handlers.award))
 	return s
@@ -78,12 +82,13 @@ type reply func(ctx context.Context, from api.NodeID, request []byte) ([]byte, e
 func (s *Server) accept(answer reply) network.StreamHandler {
 	return func(stream network.Stream) {
 		log := s.log.WithFields(logrus.Fields{"peer": stream.Conn().RemotePeer(), "protocol": stream.Protocol()})
-		if !s.enter() {
+		from := stream.Conn().RemotePeer()
+		if !s.enter(from) {
 			_ = stream.Reset()
 			log.Debug("refused a request: closing, or too many at once")
 			return
 		}
-		defer s.leave()
+		defer s.leave(from)
 		defer func() {
 			if cause := recover(); cause != nil {
 				_ = stream.Reset()
@@ -119,20 +124,24 @@ func (s *Server) serve(stream network.Stream, answer reply) error {
 }
 
 // enter counts a handler in, unless there are too many.
-func (s *Server) enter() bool {
+func (s *Server) enter(from peer.ID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.serving == maxServed {
+	if s.closed || s.serving == maxServed || s.of[from] == maxServedOne {
 		return false
 	}
 	s.serving++
+	s.of[from]++
 	s.done.Add(1)
 	return true
 }
 
-func (s *Server) leave() {
+func (s *Server) leave(from peer.ID) {
 	s.mu.Lock()
 	s.serving--
+	if s.of[from]--; s.of[from] == 0 {
+		delete(s.of, from)
+	}
 	s.mu.Unlock()
 	s.done.Done()
 }

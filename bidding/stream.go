@@ -2,7 +2,6 @@ package bidding
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -71,18 +70,6 @@ func writeFrame(s network.Stream, b []byte) error {
 		return fmt.Errorf("send: %w", err)
 	}
 	return nil
-}
-
-// readFrame receives a message of at most MaxFrame bytes.
-func readFrame(s network.Stream) ([]byte, error) {
-	b, err := msgio.NewVarintReaderSize(s, MaxFrame).ReadMsg()
-	if errors.Is(err, msgio.ErrMsgTooLarge) {
-		return nil, fmt.Errorf("receive: %w; the limit is %d bytes", ErrTooLarge, MaxFrame)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("receive: %w", err)
-	}
-	return b, nil
 }
 
 // resetWith resets s when ctx ends before stop is called. Streams of in-memory

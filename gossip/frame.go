@@ -18,17 +18,16 @@ const (
 	frameBegin  = 4 << 10 // bytes read before memory for more is taken
 )
 
-// ReadFrame reads one frame of JSON, of at most most bytes, which a varint of its
-// length precedes. Memory is taken as the bytes come, not as the length promises,
-// and what would take far more of it than its length when decoded is refused.
-// io.EOF says that there is no further frame.
-func ReadFrame(r *bufio.Reader, most int) ([]byte, error) {
+// ReadFrame reads one frame of JSON, of at most MaxFrame bytes and so many elements,
+// which a varint of its length precedes. Memory is taken as the bytes come, not as
+// the length promises. io.EOF says that there is no further frame.
+func ReadFrame(r *bufio.Reader, elements int) ([]byte, error) {
 	length, err := binary.ReadUvarint(r)
 	if err != nil {
 		return nil, err
 	}
-	if length > uint64(most) {
-		return nil, fmt.Errorf("%w: frame of %d bytes, at most %d are allowed", ErrProtocol, length, most)
+	if length > MaxFrame {
+		return nil, fmt.Errorf("%w: frame of %d bytes, at most %d are allowed", ErrProtocol, length, MaxFrame)
 	}
 	n := int(length)
 	b := make([]byte, 0, min(n, frameBegin))
@@ -45,12 +44,12 @@ func ReadFrame(r *bufio.Reader, most int) ([]byte, error) {
 		}
 		b = b[:len(b)+len(part)]
 	}
-	return b, checkJSON(b)
+	return b, checkJSON(b, elements)
 }
 
 // checkJSON counts what is in b, as far as a look at each byte tells: whether it is
 // JSON at all, its decoder says.
-func checkJSON(b []byte) error {
+func checkJSON(b []byte, most int) error {
 	elements, depth, quoted := 0, 0, false
 	for i := 0; i < len(b); i++ {
 		switch c := b[i]; {
@@ -66,8 +65,8 @@ func checkJSON(b []byte) error {
 		case c == '}' || c == ']':
 			depth--
 		}
-		if elements > maxElements || depth > maxDepth {
-			return fmt.Errorf("%w: a frame of more than %d elements, or deeper than %d", ErrProtocol, maxElements, maxDepth)
+		if elements > most || depth > maxDepth {
+			return fmt.Errorf("%w: a frame of more than %d elements, or deeper than %d", ErrProtocol, most, maxDepth)
 		}
 	}
 	return nil

@@ -62,7 +62,7 @@ func (f frames) read(v any) error {
 }
 
 // next reads a frame and leaves the decoding to the caller.
-func (f frames) next() ([]byte, error) { return ReadFrame(f.r, MaxFrame) }
+func (f frames) next() ([]byte, error) { return ReadFrame(f.r, maxElements) }
 
 // decodeFrame takes exactly one JSON value. Fields that it does not know are
 // ignored, so that a later release can add some.
