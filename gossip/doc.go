@@ -33,5 +33,6 @@
 // decoded at a time; one peer gets 2 syncs and 16 pushes at once, for a minute and
 // ten seconds; a sync lists at most 2^19 keys; what comes in waits while 16 MiB
 // wait for the disk or for the owner; and what waits for a peer that does not read
-// is dropped above 4 MiB, since a sync will bring it.
+// is dropped above 4 MiB, since a sync will bring it. The table takes no new keys
+// above 262,144 records or 256 MiB; what is there can still be changed and removed.
 package gossip

@@ -338,46 +338,6 @@ func (a *attack) begun(hello gossip.SyncMessage) network.Stream {
 	}
 }
 
-// Records that make no sense, or only to a later release, stay alone.
-func TestMalformedAndLaterRecords(t *testing.T) {
-	a := newAttack(t, nil)
-	base := used()
-	s := a.stream(gossip.PushProtocol)
-	_ = s.SetDeadline(time.Now().Add(30 * time.Second))
-	later := `{"min":1,"max":9,"boot":"evil","later":{"x":[1]},"records":[
-		{"k":"","s":{"a":1,"w":"e"}},
-		{"k":"j/` + strings.Repeat("x", gossip.MaxKey) + `","s":{"a":1,"w":"e"}},
-		{"k":"j/nowriter","s":{"a":1}},
-		{"k":"a/none/7/1","s":{"a":1,"w":"e"}},
-		{"k":"j/later","v":"eyJsYXRlciI6MX0=","s":{"a":7,"w":"e","z":5},"t":1,"later":true}]}`
-	if _, err := s.Write(frameOf(later)); err != nil {
-		t.Fatal(err)
-	}
-	var reply struct{ Refused []string }
-	hostileRead(t, s, &reply)
-	if len(reply.Refused) != 4 {
-		t.Errorf("refused %q, want the four that make no sense", reply.Refused)
-	}
-	if _, ok := a.node.Get("j/later"); !ok || a.node.Len() != 1 {
-		t.Errorf("%d records are there, want the one of a later release", a.node.Len())
-	}
-	_ = s.Reset()
-	for _, junk := range []string{`{"min":9,"max":9,"boot":"evil"}`, `[]`, `nonsense`, ``} {
-		s := a.stream(gossip.PushProtocol)
-		_ = s.SetDeadline(time.Now().Add(30 * time.Second))
-		if _, err := s.Write(frameOf(junk)); err != nil {
-			t.Fatal(err)
-		}
-		var no struct{ Error string }
-		hostileRead(t, s, &no)
-		_ = s.Reset()
-		if !strings.Contains(no.Error, "sync protocol") {
-			t.Errorf("%q: the answer is %q, want an error", junk, no.Error)
-		}
-	}
-	a.unhurt(base)
-}
-
 // News for a peer that takes streams and never reads do not pile up.
 func TestPeerThatNeverReads(t *testing.T) {
 	a := newAttack(t, nil)

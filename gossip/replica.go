@@ -47,6 +47,10 @@ type ReplicaConfig struct {
 	// failed if it did. It must not block. nil: nobody.
 	OnSync func(took time.Duration, err error)
 
+	// MaxRecords and MaxBytes bound the table; default DefaultMaxRecords and
+	// DefaultMaxBytes.
+	MaxRecords, MaxBytes int
+
 	Retention time.Duration    // of tombstones; default DefaultRetention
 	SyncEvery time.Duration    // between two syncs with a random peer; default 2 s
 	Few       int              // up to so many live peers, all get every push; default 16
@@ -70,6 +74,7 @@ type Replica struct {
 	busy   bool          // somebody delivers events
 	untold int           // bytes in events
 	told   chan struct{} // closed when untold is little again; nil: nobody waits
+	full   time.Time     // since when records are refused for want of room; zero: they are not
 
 	peersMu sync.Mutex // guards what follows
 	peers   map[peer.ID]*replicaPeer
@@ -122,7 +127,7 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 		refusals: NewPlaces(64, 4),
 		merges:   make(chan struct{}, mergesAtOnce),
 	}
-	r.table.Retention = cfg.Retention
+	r.table.Retention, r.table.MaxRecords, r.table.MaxBytes = cfg.Retention, cfg.MaxRecords, cfg.MaxBytes
 	r.table.SetMeta(meta)
 	for _, no := range r.table.Load(cfg.Now(), recs...).Refused {
 		r.log.WithField("key", no.Key).WithError(no.Err).Warn("a record on disk has no place in the table")
@@ -145,6 +150,12 @@ func (c *ReplicaConfig) defaults() {
 	}
 	if c.Retention <= 0 {
 		c.Retention = DefaultRetention
+	}
+	if c.MaxRecords <= 0 {
+		c.MaxRecords = DefaultMaxRecords
+	}
+	if c.MaxBytes <= 0 {
+		c.MaxBytes = DefaultMaxBytes
 	}
 	if c.SyncEvery <= 0 {
 		c.SyncEvery = 2 * time.Second
@@ -247,6 +258,27 @@ func (r *Replica) Len() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.table.Len()
+}
+
+// Full is since when this node has refused records for want of room, its own or
+// others'; zero if it has not, or has room again.
+func (r *Replica) Full() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.full.IsZero() && r.table.roomy() {
+		r.full = time.Time{}
+	}
+	return r.full
+}
+
+// noteFull remembers that a record was refused for want of room, with r.mu held.
+func (r *Replica) noteFull() {
+	if !r.full.IsZero() && !r.table.roomy() {
+		return
+	}
+	r.full = r.cfg.Now()
+	r.log.WithFields(map[string]any{"records": r.table.Len(), "bytes": r.table.size}).
+		Error("the table is full: new records are not taken")
 }
 
 // Digest is equal on two nodes that know the same.

@@ -30,7 +30,8 @@ func (e *StaleError) Unwrap() error { return ErrStale }
 
 // Put writes records here, all or none. They are on this node's disk when it
 // returns, and on their way to the others. A StaleError says that one was not
-// greater than what is there, with that; ErrNotKept that the rules refuse one.
+// greater than what is there, with that; ErrNotKept that the rules refuse one;
+// ErrFull that there is no room.
 // Without Run it waits until ctx ends.
 func (r *Replica) Put(ctx context.Context, recs ...Record) error {
 	wait, err := r.write(recs)
@@ -79,6 +80,11 @@ func (r *Replica) write(recs []Record) (wait func(context.Context) error, err er
 			return nil, fmt.Errorf("write %s: %w", rec.Key, ErrNotKept)
 		}
 	}
+	if !r.table.hasRoom(recs...) {
+		r.noteFull()
+		return nil, fmt.Errorf("write %s: %w: it has %d records of %d, and %d bytes of %d",
+			recs[0].Key, ErrFull, r.table.Len(), r.table.MaxRecords, r.table.size, r.table.MaxBytes)
+	}
 	return r.commit(r.table.Load(r.cfg.Now(), recs...)), nil
 }
 
@@ -86,8 +92,11 @@ func (r *Replica) write(recs []Record) (wait func(context.Context) error, err er
 // both see changes in the order in which they happened.
 func (r *Replica) commit(m Merged) (wait func(context.Context) error) {
 	for _, no := range m.Refused {
-		if errors.Is(no.Err, ErrShape) {
+		switch {
+		case errors.Is(no.Err, ErrShape):
 			r.log.WithError(no.Err).Warn("a record was not taken")
+		case errors.Is(no.Err, ErrFull):
+			r.noteFull()
 		}
 	}
 	if len(m.News) == 0 && len(m.Dropped) == 0 {

@@ -278,7 +278,7 @@ func (s *Session) take(now time.Time, m SyncMessage, out *SyncOutput) error {
 		s.picked = m.Picked
 	}
 	s.t.bury(now)
-	out.Merged = s.t.merge(now, m.Records, true)
+	out.Merged = s.t.merge(now, m.Records, mergeAsked)
 	s.noteRefused(m.Records, out.Merged.Refused)
 	for _, h := range m.Heads {
 		s.compare(h)

@@ -19,6 +19,14 @@ var (
 	ErrNotKept = errors.New("not kept beside its parent")
 	// ErrExpired says that a tombstone is one that everybody had and forgot.
 	ErrExpired = errors.New("expired tombstone")
+	// ErrFull says that there is no room for a new key, or none for a larger value.
+	ErrFull = errors.New("the table is full")
+)
+
+// How large a table gets unless its owner says otherwise.
+const (
+	DefaultMaxRecords = 1 << 18
+	DefaultMaxBytes   = 256 << 20
 )
 
 // Table is the replicated table of one node, as a value: no lock, no clock, no
@@ -27,11 +35,15 @@ var (
 type Table struct {
 	// Retention is the least age at which a tombstone may go. Set it before use.
 	Retention time.Duration
+	// MaxRecords and MaxBytes (of keys and values) bound what is taken, tombstones
+	// included. What is there can still be changed and removed in a full table.
+	MaxRecords, MaxBytes int
 
 	rules    Rules
 	tree     *btree.BTreeG[*entry]
 	children map[string]map[string]*entry // parent's key → key → child
 	tombs    map[string]*entry            // every entry with Removed
+	size     int                          // of all records, in bytes
 	rev      uint64                       // rises with every change
 	sums     [bucketCount]uint64          // sums of the hashes of visible entries, by bucket of the key
 	holds    map[string]hold              // what each peer was seen to hold, by id
@@ -66,14 +78,16 @@ func NewTable(rules Rules) *Table {
 		rules.Born = func(Record) (int64, bool) { return 0, false }
 	}
 	return &Table{
-		Retention: DefaultRetention,
-		rules:     rules,
-		tree:      btree.NewG(16, entryLess),
-		children:  make(map[string]map[string]*entry),
-		tombs:     make(map[string]*entry),
-		holds:     make(map[string]hold),
-		graves:    make(map[uint64]struct{}),
-		meta:      Meta{Heard: make(map[string]int64)},
+		Retention:  DefaultRetention,
+		MaxRecords: DefaultMaxRecords,
+		MaxBytes:   DefaultMaxBytes,
+		rules:      rules,
+		tree:       btree.NewG(16, entryLess),
+		children:   make(map[string]map[string]*entry),
+		tombs:      make(map[string]*entry),
+		holds:      make(map[string]hold),
+		graves:     make(map[uint64]struct{}),
+		meta:       Meta{Heard: make(map[string]int64)},
 	}
 }
 
@@ -85,8 +99,8 @@ type Merged struct {
 	Refused []Refused // offered and not taken for another reason than its stamp
 }
 
-// Refused is a record that was not taken, and why: ErrShape, ErrNotKept or
-// ErrExpired.
+// Refused is a record that was not taken, and why: ErrShape, ErrNotKept,
+// ErrExpired or ErrFull.
 type Refused struct {
 	Key string
 	Err error
@@ -98,18 +112,25 @@ type Refused struct {
 // retention, not later than the floor and of a key that the table does not know
 // is refused: everybody had it once.
 func (t *Table) Merge(now time.Time, recs ...Record) Merged {
-	return t.merge(now, recs, false)
+	return t.merge(now, recs, mergeOffered)
 }
 
 // Load is Merge for what comes from this node's own disk, where nothing is
-// refused for its age.
+// refused for its age or for want of room.
 func (t *Table) Load(now time.Time, recs ...Record) Merged {
-	return t.merge(now, recs, true)
+	return t.merge(now, recs, mergeOwn)
 }
 
-// merge is Merge; asked says that the records were asked for by key, so that
-// whether to take expired ones has been decided.
-func (t *Table) merge(now time.Time, recs []Record, asked bool) Merged {
+// mergeKind says where records come from.
+type mergeKind int
+
+const (
+	mergeOffered mergeKind = iota
+	mergeAsked             // by key, so that whether to take expired ones has been decided
+	mergeOwn
+)
+
+func (t *Table) merge(now time.Time, recs []Record, kind mergeKind) Merged {
 	var m Merged
 	later := make([]Record, 0, len(recs))
 	for _, r := range recs {
@@ -121,15 +142,15 @@ func (t *Table) merge(now time.Time, recs []Record, asked bool) Merged {
 			later = append(later, r)
 			continue
 		}
-		t.mergeOne(now, r, asked, &m)
+		t.mergeOne(now, r, kind, &m)
 	}
 	for _, r := range later {
-		t.mergeOne(now, r, asked, &m)
+		t.mergeOne(now, r, kind, &m)
 	}
 	return m
 }
 
-func (t *Table) mergeOne(now time.Time, r Record, asked bool, m *Merged) {
+func (t *Table) mergeOne(now time.Time, r Record, kind mergeKind, m *Merged) {
 	old, known := t.entry(r.Key)
 	if known {
 		if c := r.Stamp.Compare(old.rec.Stamp); c == 0 {
@@ -138,13 +159,17 @@ func (t *Table) mergeOne(now time.Time, r Record, asked bool, m *Merged) {
 			m.Stale = append(m.Stale, copyOf(old.rec))
 			return
 		}
-	} else if !asked && t.expired(now, r) && r.Time <= t.meta.Floor {
+	} else if kind == mergeOffered && t.expired(now, r) && r.Time <= t.meta.Floor {
 		m.Refused = append(m.Refused, Refused{r.Key, ErrExpired})
 		return
 	}
 	parent := t.parentOf(r.Key)
 	if !t.rules.Keep(r, parentRecord(parent)) {
 		m.Refused = append(m.Refused, Refused{r.Key, ErrNotKept})
+		return
+	}
+	if kind != mergeOwn && !t.hasRoom(r) {
+		m.Refused = append(m.Refused, Refused{r.Key, ErrFull})
 		return
 	}
 	e := t.put(now, copyOf(r), parent)
@@ -157,6 +182,31 @@ func (t *Table) mergeOne(now time.Time, r Record, asked bool, m *Merged) {
 	}
 }
 
+// hasRoom says whether recs may come in together. For what is there already there is
+// some room above the bound, so that it can be changed, and above all removed, in a
+// full table.
+func (t *Table) hasRoom(recs ...Record) bool {
+	count, size := t.Len(), t.size
+	for _, r := range recs {
+		grow, most := r.size(), t.MaxBytes
+		if old, ok := t.entry(r.Key); ok {
+			grow -= old.rec.size()
+			most += most / 16
+		} else if count++; count > t.MaxRecords {
+			return false
+		}
+		if size += grow; grow > 0 && size > most {
+			return false
+		}
+	}
+	return true
+}
+
+// roomy says whether the table is clearly below its bounds.
+func (t *Table) roomy() bool {
+	return t.Len() < t.MaxRecords-t.MaxRecords/16 && t.size < t.MaxBytes-t.MaxBytes/16
+}
+
 // put replaces what the table has under r's key. r's bytes are the table's own.
 func (t *Table) put(now time.Time, r Record, parent *entry) *entry {
 	if old, ok := t.entry(r.Key); ok {
@@ -166,6 +216,7 @@ func (t *Table) put(now time.Time, r Record, parent *entry) *entry {
 	e := &entry{rec: r, hash: headHash(r.Key, r.Stamp), rev: t.rev, buried: t.expired(now, r)}
 	e.hidden = e.buried || (parent != nil && parent.buried)
 	t.tree.ReplaceOrInsert(e)
+	t.size += r.size()
 	if r.Removed {
 		t.tombs[r.Key] = e
 	}
@@ -183,6 +234,7 @@ func (t *Table) put(now time.Time, r Record, parent *entry) *entry {
 // remove takes e out of the table, and leaves its children.
 func (t *Table) remove(e *entry) {
 	t.count(e, -1)
+	t.size -= e.rec.size()
 	t.tree.Delete(e)
 	delete(t.tombs, e.rec.Key)
 	if p := t.rules.Parent(e.rec.Key); p != "" {

@@ -1,6 +1,9 @@
 package gossip
 
-import "encoding/json"
+import (
+	"bytes"
+	"encoding/json"
+)
 
 // What only tests outside the package need to see.
 
@@ -23,6 +26,11 @@ func EncodePush(boot string, recs ...Record) []byte {
 		panic(err)
 	}
 	return b
+}
+
+// EncodeLazyPush is the same for a push that need not wait for the disk.
+func EncodeLazyPush(boot string, recs ...Record) []byte {
+	return bytes.Replace(EncodePush(boot, recs...), []byte(`"durable":true`), []byte(`"durable":false`), 1)
 }
 
 // DecodePushReply says whether a push was refused for want of a sync.

@@ -236,3 +236,50 @@ func BenchmarkMerge10k(b *testing.B) {
 		}
 	}
 }
+
+// A full table takes no new key and no value that is much larger; what is there can
+// be changed and removed, and room comes back with what goes.
+func TestFullTable(t *testing.T) {
+	record := func(key string, version uint64, size int) gossip.Record {
+		return gossip.Record{Key: key, Value: make([]byte, size), Stamp: gossip.Stamp{Major: 1, Minor: version, Writer: "w"}, Time: tblStart.UnixMilli()}
+	}
+	removed := record("j/a", 9, 1040)
+	removed.Removed = true
+	tests := []struct {
+		name string
+		in   gossip.Record
+		full bool
+	}{
+		{"a new key", record("j/c", 1, 0), true},
+		{"the same size", record("j/a", 2, 1000), false},
+		{"smaller", record("j/a", 2, 10), false},
+		{"a little larger", record("j/a", 2, 1040), false},
+		{"much larger", record("j/a", 2, 2000), true},
+		{"a removal", removed, false},
+	}
+	for _, bound := range []string{"records", "bytes"} {
+		for _, tt := range tests {
+			t.Run(bound+"/"+tt.name, func(t *testing.T) {
+				tbl := gossip.NewTable(tblRules)
+				tbl.MaxBytes = 2010
+				if bound == "records" {
+					tbl.MaxRecords = 2
+				}
+				if m := tbl.Merge(tblStart, record("j/a", 1, 1000), record("j/b", 1, 1000)); len(m.News) != 2 {
+					t.Fatalf("below the bounds: %+v", m.Refused)
+				}
+				m := tbl.Merge(tblStart, tt.in)
+				if full := len(m.Refused) == 1 && m.Refused[0].Err == gossip.ErrFull; full != tt.full || full == (len(m.News) == 1) {
+					t.Errorf("refused %+v, want it full: %v", m.Refused, tt.full)
+				}
+				tbl.Merge(tblStart, record("j/b", 3, 0)) // makes room for bytes
+				if got := len(tbl.Merge(tblStart, record("j/z", 1, 100)).News); (got == 1) != (bound == "bytes") {
+					t.Errorf("after that %d new keys were taken", got)
+				}
+				if m := tbl.Load(tblStart, record("j/disk", 1, 5000)); len(m.News) != 1 {
+					t.Error("what is on this node's disk was refused")
+				}
+			})
+		}
+	}
+}
