@@ -57,3 +57,13 @@ func (p *Peer) LastAuction(k SlotKey) string {
 	s, _ := p.auctioneer.Sheets().Latest(k.Job, k.Life, k.Slot)
 	return s.ID
 }
+
+// Byes counts the boots that said they would be back.
+func (p *Peer) Byes() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.byes)
+}
+
+// PutRaw writes a record as it is.
+func (p *Peer) PutRaw(r gossip.Record) error { return p.replica.PutLazy(r) }

@@ -1,11 +1,11 @@
 package peer
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -25,7 +25,7 @@ import (
 // until one says that it was the last.
 const (
 	dataProtocol protocol.ID = "/orch/data/1"
-	maxFrame                 = 1 << 20
+	maxElements              = 1 << 17          // in a frame: there may be a slot for each replica
 	dataWait                 = 2 * time.Second  // for an answer, and between two
 	followWait               = 15 * time.Second // between two, when lines are followed: a busy machine is no dead one
 	clockEvery               = time.Minute      // between two looks at others' clocks
@@ -98,122 +98,6 @@ type pending struct {
 	Epoch uint64 `json:"epoch,omitempty"` // of the copy that stays
 }
 
-// serveData registers the protocol.
-func (p *Peer) serveData() {
-	places := make(chan struct{}, 256)
-	p.host.SetStreamHandler(dataProtocol, func(s network.Stream) {
-		select {
-		case places <- struct{}{}:
-			defer func() { <-places }()
-		default:
-			_ = s.Reset() // too many at once: the asker sees it and may come back
-			return
-		}
-		defer func() {
-			if r := recover(); r != nil {
-				p.log.WithField("panic", r).Error("a question of another node broke its handler")
-				_ = s.Reset()
-			}
-		}()
-		p.asked.Add(1)
-		defer p.asked.Done()
-		p.serveQuestion(s)
-	})
-}
-
-func (p *Peer) serveQuestion(s network.Stream) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { _ = s.Reset() })()
-	q, err := readQuestion(s)
-	if err != nil {
-		p.log.WithError(err).Debug("a question of another node cannot be read")
-		_ = s.Reset()
-		return
-	}
-	go func() { // the asker closing its side, or its death, ends the answer
-		_, _ = io.Copy(io.Discard, s)
-		cancel()
-	}()
-	defer context.AfterFunc(p.ctx, cancel)()
-	w := msgio.NewVarintWriter(s)
-	var mu sync.Mutex // guards w
-	send := func(a answer) error {
-		b, err := json.Marshal(a)
-		if err != nil {
-			return fmt.Errorf("encode an answer: %w", err)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return w.WriteMsg(b)
-	}
-	last := p.reply(ctx, q, send)
-	last.Last = true
-	if send(last) == nil {
-		_ = s.CloseWrite()
-	}
-	_ = s.Close()
-}
-
-func readQuestion(s network.Stream) (question, error) {
-	var q question
-	timeout := time.AfterFunc(dataWait, func() { _ = s.Reset() })
-	defer timeout.Stop()
-	b, err := msgio.NewVarintReaderSize(s, maxFrame).ReadMsg()
-	if err != nil {
-		return q, fmt.Errorf("read a question: %w", err)
-	}
-	if err := json.Unmarshal(b, &q); err != nil {
-		return q, fmt.Errorf("read a question: %w", err)
-	}
-	return q, nil
-}
-
-// reply answers one question; what is not the last frame goes through send.
-func (p *Peer) reply(ctx context.Context, q question, send func(answer) error) answer {
-	switch q.Op {
-	case "time":
-		return answer{Time: time.Now().UnixMilli()}
-	case "bye":
-		p.mu.Lock()
-		p.byes[q.Boot] = time.Now().Add(min(q.For, 10*time.Minute))
-		p.mu.Unlock()
-		p.look()
-		return answer{}
-	case "release":
-		p.obeyRelease(SlotKey{Job: q.Job, Life: q.Life, Slot: q.Slot}, q.Epoch, q.Stamp)
-		return answer{}
-	case "restart":
-		return p.restartOwn(ctx, SlotKey{Job: q.Job, Life: q.Life, Slot: q.Slot}, q.Epoch)
-	case "drain", "cordon", "label":
-		return p.obey(ctx, q)
-	case "digest":
-		return answer{Digest: p.ownDigest()}
-	case "containers":
-		return answer{Error: asAPIError(p.ownContainers(ctx, func(some []api.Container) error { return send(answer{Held: some}) }))}
-	case "nodes":
-		return answer{Error: asAPIError(p.ownView(ctx, func(some []api.Node) error { return send(answer{Nodes: some}) }))}
-	case "asides":
-		return answer{Error: asAPIError(p.ownAsides(func(some []api.Aside) error { return send(answer{Asides: some}) }))}
-	case "restore":
-		return p.restoreOwn(ctx, q)
-	case "on":
-		return answer{On: p.onIt(q.Job, q.Life)}
-	case "pending":
-		return answer{Pending: p.pendingOf(q.Job, q.Life)}
-	case "sheet":
-		return p.serveSheet(q)
-	case "auctions":
-		return p.serveAuctions(q)
-	case "logs":
-		return answer{Error: asAPIError(p.serveLogs(ctx, q, send))}
-	}
-	return answer{Error: api.Errorf(api.BadRequest, "node %s does not know the question %.40q", p.cfg.Name, q.Op)}
-}
-
 // asAPIError makes err one that crosses the wire; nil stays nil.
 func asAPIError(err error) *api.Error {
 	var known *api.Error
@@ -244,6 +128,9 @@ func (p *Peer) ask(ctx context.Context, to peer.ID, q question, each func(answer
 	defer cancel()
 	timeout := time.AfterFunc(q.patience(), cancel)
 	defer timeout.Stop()
+	if q.Op != "logs" {
+		defer time.AfterFunc(q.patience()+answersWait, cancel).Stop()
+	}
 	s, err := p.host.NewStream(network.WithNoDial(ctx, "gossip keeps the connections"), to, dataProtocol)
 	if err != nil {
 		return unreachable(err)
@@ -257,17 +144,18 @@ func (p *Peer) ask(ctx context.Context, to peer.ID, q question, each func(answer
 	if err := msgio.NewVarintWriter(s).WriteMsg(b); err != nil {
 		return unreachable(err)
 	}
-	r := msgio.NewVarintReaderSize(s, maxFrame)
-	for {
-		msg, err := r.ReadMsg()
+	r := bufio.NewReader(s)
+	for total := 0; ; {
+		msg, err := gossip.ReadFrame(r, maxElements)
 		timeout.Stop() // whoever takes the answer may take his time
 		if err != nil {
 			return unreachable(err)
 		}
+		if total += len(msg); total > answersMost && q.Op != "logs" {
+			return unreachable(fmt.Errorf("its answer is over %d bytes", answersMost))
+		}
 		var a answer
-		err = json.Unmarshal(msg, &a)
-		r.ReleaseMsg(msg)
-		if err != nil {
+		if err := json.Unmarshal(msg, &a); err != nil {
 			return unreachable(err)
 		}
 		if a.Error != nil {

@@ -37,7 +37,7 @@
 // Requests: write.go with change.go (conditions, versions, disks), keys.go,
 // generations.go, dryrun.go, read.go, nodes.go, logs.go with logs_source.go and
 // logs_merge.go, explain.go (api.Service), history.go (attempts that are over),
-// data.go and inspect.go (nodes asking each other). What is told: events.go and
+// data.go, data_serve.go and inspect.go (nodes asking each other). What is told: events.go and
 // events_nodes.go (pure: what changed between two views), sights.go and eventlog.go
 // (seen and kept), pulse.go, revision.go and waitjob.go (who waits for a change),
 // metrics.go and gauges.go.
@@ -50,4 +50,8 @@
 //   - Final states end their epoch: failed, stopped or complete is never started
 //     again. Stopped is only written when the engine says that nothing is left.
 //   - A node that is not ready answers for its table and does nothing else.
+//   - Another node that lost its mind costs little: 32 of its questions and 256
+//     logs that it reads are answered at once, a frame is at most 1 MiB and 131,072
+//     elements and is taken within a minute, and of its answers at most 64 MiB are
+//     listened to.
 package peer
