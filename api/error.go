@@ -37,6 +37,7 @@ const (
 	ClockOff        Code = "clock_off"        // this node's clock is too far from its peers'
 	NodeUnreachable Code = "node_unreachable" // the node that has the answer cannot be reached
 	TooLarge        Code = "too_large"        // body or record over its limit
+	TableFull       Code = "table_full"       // the cluster keeps no more records than it has
 	TooMany         Code = "too_many"         // too many streams are open at this node
 	Unauthorized    Code = "unauthorized"     // token missing or wrong
 	Forbidden       Code = "forbidden"        // foreign Origin

@@ -40,10 +40,11 @@ const (
 	EventNodeLeft       EventType = "node.left"
 	EventNodeIsolated   EventType = "node.isolated" // the node that tells sees none of the others
 
-	EventAlarmDriver   EventType = "alarm.driver"    // a node cannot use a driver that it had
-	EventAlarmClock    EventType = "alarm.clock_off" // this node's clock is too far from the others'
-	EventAlarmSetAside EventType = "alarm.set_aside" // after an absence, jobs that nobody knows were taken out of the table
-	EventAlarmCleared  EventType = "alarm.cleared"   // what an alarm was about is well again
+	EventAlarmDriver   EventType = "alarm.driver"     // a node cannot use a driver that it had
+	EventAlarmClock    EventType = "alarm.clock_off"  // this node's clock is too far from the others'
+	EventAlarmSetAside EventType = "alarm.set_aside"  // after an absence, jobs that nobody knows were taken out of the table
+	EventAlarmTable    EventType = "alarm.table_full" // a node had no room for a record of its own or of another
+	EventAlarmCleared  EventType = "alarm.cleared"    // what an alarm was about is well again
 )
 
 // The types that are about the stream itself and not kept.
@@ -61,7 +62,7 @@ func EventTypes() []EventType {
 		EventJobCreated, EventJobUpdated, EventJobStopped, EventJobRemoved, EventJobConflict,
 		EventTaskPending, EventTaskPlaced, EventTaskPulling, EventTaskRunning, EventTaskExited, EventTaskFailed, EventTaskStopped, EventTaskSuperseded, EventTaskLost, EventTaskComplete,
 		EventNodeJoined, EventNodeReady, EventNodeDraining, EventNodeDrained, EventNodeRestarting, EventNodeFailed, EventNodeLeft, EventNodeIsolated,
-		EventAlarmDriver, EventAlarmClock, EventAlarmSetAside, EventAlarmCleared,
+		EventAlarmDriver, EventAlarmClock, EventAlarmSetAside, EventAlarmTable, EventAlarmCleared,
 	}
 }
 

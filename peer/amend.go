@@ -147,7 +147,9 @@ func (p *Peer) tryAmend(ctx context.Context, change func(*MemberRecord) error) (
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.replica.Replicate(ctx, p.disksWanted(), r); err != nil {
+	if _, err := p.replica.Replicate(ctx, p.disksWanted(), r); errors.Is(err, gossip.ErrFull) {
+		return nil, p.tableFull(err)
+	} else if err != nil {
 		return nil, fmt.Errorf("store what is said of node %s: %w", p.cfg.Name, err)
 	}
 	p.look()

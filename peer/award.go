@@ -156,7 +156,7 @@ func (p *Peer) storeAccepted(ctx context.Context, recs []gossip.Record) {
 	// Accepted is accepted, also when the auctioneer does not wait any longer.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	if err := p.replica.Put(ctx, recs...); errors.Is(err, gossip.ErrStale) || errors.Is(err, gossip.ErrNotKept) {
+	if err := p.replica.Put(ctx, recs...); errors.Is(err, gossip.ErrStale) || errors.Is(err, gossip.ErrNotKept) || errors.Is(err, gossip.ErrFull) {
 		for _, r := range recs {
 			p.putFailed(r, p.replica.Put(ctx, r))
 		}

@@ -233,6 +233,8 @@ func (p *Peer) storeJob(ctx context.Context, j *JobRecord, now time.Time) (api.W
 	switch {
 	case errors.As(err, &stale):
 		return api.Written{}, &greater{record: stale.Current[0]}, nil
+	case errors.Is(err, gossip.ErrFull):
+		return api.Written{}, nil, p.tableFull(err)
 	case err != nil:
 		return api.Written{}, nil, fmt.Errorf("store job %s: %w", j.Spec.Name, err)
 	case len(ack.Greater) > 0:
@@ -240,6 +242,12 @@ func (p *Peer) storeJob(ctx context.Context, j *JobRecord, now time.Time) (api.W
 	}
 	w, err := p.written(r, ack.Disks, wanted)
 	return w, nil, err
+}
+
+// tableFull is the refusal of a write for which there is no room.
+func (c *core) tableFull(err error) error {
+	return api.Errorf(api.TableFull, "node %s has no room for the record: %v", c.cfg.Name, err).
+		WithHint("orch jobs lists the jobs, and orch rm removes those that are not needed; their records keep their place for a day")
 }
 
 // confirm is the answer to a write that was there already: it is spread again, to

@@ -53,6 +53,9 @@ func (p *Peer) alarms() []api.Alarm {
 	for name, u := range p.index.unread {
 		raise("unreadable", "node %s cannot read job %s, which node %s wrote, and leaves it and its tasks alone: %v", p.cfg.Name, name, p.wrote(u.stamp), u.why)
 	}
+	if since := p.replica.Full(); !since.IsZero() {
+		raise("table_full", "the table of node %s is full, and it has refused records: orch rm removes jobs that are not needed", p.cfg.Name)
+	}
 	for name, why := range p.usable {
 		if why != "" {
 			raise("driver", "node %s cannot use its driver %s: %s", p.cfg.Name, name, why)

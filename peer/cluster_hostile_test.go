@@ -133,3 +133,73 @@ func TestUnreadableRecords(t *testing.T) {
 		c.settle(2*time.Minute, c.nodes...)
 	})
 }
+
+// A full table refuses new jobs and says so, here and as an alarm; what runs goes on,
+// and can be changed and removed, which makes room in the end.
+func TestFullTable(t *testing.T) {
+	inCluster(t, 1, eightCPUs, func(t *testing.T, c *cluster) {
+		n := c.nodes[0]
+		n.stop()
+		c.maxRecords, c.retention = 8, 2*time.Minute
+		n.start(false)
+		c.settle(time.Minute, n)
+		c.submit(n, service("web", 2)) // 3 records, beside that of the node
+		c.settle(time.Minute, n)
+		for i := range 4 {
+			j := service(fmt.Sprint("fill", i), 0)
+			c.submit(n, j)
+		}
+		_, err := n.agent.Submit(t.Context(), service("more", 0), api.WriteOptions{})
+		if api.CodeOf(err) != api.TableFull || !strings.Contains(err.Error(), "8 records of 8") {
+			t.Errorf("a job beyond the limit is answered %v", err)
+		}
+		alarmed := func() string {
+			info, err := n.agent.Cluster(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range info.Alarms {
+				if a.Code == "table_full" {
+					return ""
+				}
+			}
+			return fmt.Sprintf("the alarms are %+v", info.Alarms)
+		}
+		c.within(10*time.Second, "the alarm", alarmed)
+		if _, err := n.agent.Scale(t.Context(), "web", 1, api.WriteOptions{}); err != nil {
+			t.Errorf("scaling a job in a full table: %v", err)
+		}
+		for i := range 4 {
+			if _, err := n.agent.Remove(t.Context(), fmt.Sprint("fill", i), api.WriteOptions{}); err != nil {
+				t.Errorf("removing a job in a full table: %v", err)
+			}
+		}
+		c.want["web"] = 1
+		for i := range 4 {
+			delete(c.want, fmt.Sprint("fill", i))
+		}
+		c.settle(time.Minute, n)
+		<-time.After(5 * time.Minute)
+		if alarmed() == "" {
+			t.Error("the alarm lasts although there is room")
+		}
+		c.submit(n, service("more", 1))
+		c.settle(time.Minute, n)
+		var raised, cleared int
+		err = n.agent.Events(t.Context(), api.EventFilter{}, func(e api.Event) error {
+			switch {
+			case e.Type == api.EventAlarmTable:
+				raised++
+			case e.Type == api.EventAlarmCleared && strings.Contains(e.Message, "has room again"):
+				cleared++
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if raised != 1 || cleared != 1 {
+			t.Errorf("told %d times of the full table and %d times of its end, want once each", raised, cleared)
+		}
+	})
+}

@@ -40,7 +40,8 @@ type cluster struct {
 	want   map[string]int  // copies that have to run, by job: what was acknowledged
 	frozen map[string]bool // jobs that a partition freezes
 	sights
-	retention time.Duration // of what is removed, for agents that are started; 0 is the usual one
+	retention  time.Duration // of what is removed, for agents that are started; 0 is the usual one
+	maxRecords int           // of the table of nodes that start from now on; 0: as always
 }
 
 // node is a host: its disk and its engine. The agent on it comes and goes.
@@ -162,7 +163,7 @@ func (n *node) open(fresh bool) (*agent, error) {
 	a.Peer, err = peer.New(peer.Config{
 		Dir: dir, Secret: n.c.secret, Name: n.name, Advertise: nd.Addr(), GossipPort: memnet.GossipPort, PeerPort: memnet.PeerPort,
 		Profile: gossip.ProfileLAN, Drivers: []runtime.Driver{a.driver}, Capacity: n.room, Labels: n.labels, Version: api.Version{Version: "test"},
-		Seeds: seeds, Fresh: fresh, Retention: n.c.retention, Move: n.move, Log: clusterLog(n.c.t), Host: a.host, Transport: tr, Dial: nd.Dial,
+		Seeds: seeds, Fresh: fresh, Retention: n.c.retention, MaxRecords: n.c.maxRecords, Move: n.move, Log: clusterLog(n.c.t), Host: a.host, Transport: tr, Dial: nd.Dial,
 	})
 	if err != nil {
 		return nil, err

@@ -251,13 +251,22 @@ func (p *Peer) unlockAndPut() {
 
 // putFailed sets the index right after a record did not get into the table.
 // Overtaken is no error: the index gets the greater record, or has it. A record of
-// a life that has just ended has no place anywhere.
+// a life that has just ended has no place anywhere. In a full table what was there
+// stands.
 func (p *Peer) putFailed(r gossip.Record, err error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, gossip.ErrNotKept):
 		p.mu.Lock()
 		p.index.drop(r.Key)
+		p.mu.Unlock()
+	case errors.Is(err, gossip.ErrFull):
+		p.log.WithError(err).Warn("a record has no room in the table")
+		p.mu.Lock()
+		p.index.drop(r.Key)
+		if there, ok := p.replica.Get(r.Key); ok {
+			p.index.apply(there)
+		}
 		p.mu.Unlock()
 	default:
 		p.log.WithError(err).Debug("a record was overtaken")

@@ -69,9 +69,11 @@ type Config struct {
 
 	// For tests in virtual time; nil and 0 are the real thing.
 	Retention time.Duration // of what was removed
-	Host      host.Host
-	Transport memberlist.Transport
-	Dial      gossip.DialFunc
+	// MaxRecords bounds the table; 0: as gossip does.
+	MaxRecords int
+	Host       host.Host
+	Transport  memberlist.Transport
+	Dial       gossip.DialFunc
 }
 
 // Peer is one node: its core, and all that connects it with the world. Use: New,
@@ -205,7 +207,7 @@ func (p *Peer) openGossip(ctx context.Context) (err error) {
 func (p *Peer) openTable() (err error) {
 	p.replica, err = gossip.NewReplica(gossip.ReplicaConfig{
 		Host: p.host, Boot: p.boot, Path: filepath.Join(p.cfg.Dir.Path, "table.db"), AsideDir: p.asideDir(),
-		Retention: p.cfg.Retention, Rules: Rules(), Vouch: p.member.Load, Members: p.tableMembers, Alive: p.alivePeers, OnChange: p.tableChanged, OnSync: p.metrics.synced, OnAside: p.tellAside, Log: p.log,
+		Retention: p.cfg.Retention, MaxRecords: p.cfg.MaxRecords, Rules: Rules(), Vouch: p.member.Load, Members: p.tableMembers, Alive: p.alivePeers, OnChange: p.tableChanged, OnSync: p.metrics.synced, OnAside: p.tellAside, Log: p.log,
 	})
 	if err != nil {
 		return err

@@ -189,6 +189,13 @@ func (p *Peer) lasting(now time.Time) map[string]alarm {
 			returned: "the clock agrees with the other nodes' again",
 		}
 	}
+	if since := p.replica.Full(); !since.IsZero() {
+		out["table"] = alarm{
+			kind: api.EventAlarmTable, node: p.id, name: p.cfg.Name, since: since,
+			what:     "the table is full, and new records are refused; orch rm removes jobs that are not needed",
+			returned: "the table has room again",
+		}
+	}
 	return out
 }
 

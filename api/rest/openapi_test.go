@@ -219,7 +219,7 @@ func operation(t *testing.T, s schemas, rt rest.Route, op rest.Operation) object
 		codes = append(codes, api.BadRequest, api.NotSupported, api.TooLarge)
 	}
 	if op.Write {
-		codes = append(codes, api.NotReady, api.ClockOff, api.Stale)
+		codes = append(codes, api.NotReady, api.ClockOff, api.Stale, api.TableFull)
 	}
 	responses := answers(s, rt, op)
 	slices.Sort(codes)

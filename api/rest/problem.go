@@ -49,6 +49,7 @@ var kinds = map[api.Code]struct {
 	api.ClockOff:        {http.StatusServiceUnavailable, "the node's clock is off"},
 	api.NodeUnreachable: {http.StatusBadGateway, "the node that knows cannot be reached"},
 	api.TooLarge:        {http.StatusRequestEntityTooLarge, "too large"},
+	api.TableFull:       {http.StatusRequestEntityTooLarge, "the table is full"},
 	api.TooMany:         {http.StatusTooManyRequests, "too many streams"},
 	api.Unauthorized:    {http.StatusUnauthorized, "the token is missing or wrong"},
 	api.Forbidden:       {http.StatusForbidden, "a web page of another origin asked"},

@@ -122,7 +122,7 @@ func codeExit(code api.Code) int {
 		return exitUsage
 	case api.JobNotFound, api.TaskNotFound, api.NodeNotFound, api.AuctionExpired:
 		return exitNotFound
-	case api.JobExists, api.Stale, api.KeyReused, api.AmbiguousName, api.NodeAlive, api.OtherCluster, api.NotScalable, api.NewerRelease, api.NotRunning:
+	case api.JobExists, api.Stale, api.KeyReused, api.AmbiguousName, api.NodeAlive, api.OtherCluster, api.NotScalable, api.NewerRelease, api.NotRunning, api.TableFull:
 		return exitRefused
 	case api.NotReady, api.ClockOff, api.TooMany:
 		return exitUnreachable
