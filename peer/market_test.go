@@ -22,6 +22,7 @@ func (l lone) Get(key string) (gossip.Record, bool)  { return l.table.Get(key) }
 func (l lone) Synced(api.NodeID) bool                { return false }
 func (l lone) EverSynced() bool                      { return false }
 func (l lone) Address() string                       { return "" }
+func (l lone) Apart() []gossip.Apart                 { return nil }
 
 // A node may say that it accepts and die before anybody has its record. The epoch is
 // spent all the same: that node will have it on its disk.
