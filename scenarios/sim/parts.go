@@ -108,7 +108,7 @@ func (s *Sim) watch() {
 			continue
 		}
 		for i := range j.Spec.Replicas {
-			if slot := fmt.Sprintf("%s/%d.%d", name, j.Life(), i); j.Wants(i) && len(s.copies(slot)) == 0 {
+			if slot := fmt.Sprintf("%s/%d/%d", name, j.Life(), i); j.Wants(i) && len(s.copies(slot)) == 0 {
 				overdue["late: "+slot+" is not served"] = true
 			}
 		}
