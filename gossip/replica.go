@@ -53,7 +53,7 @@ type ReplicaConfig struct {
 
 	Retention time.Duration    // of tombstones; default DefaultRetention
 	SyncEvery time.Duration    // between two syncs with a random peer; default 2 s
-	Few       int              // up to so many live peers, all get every push; default 16
+	Few       int              // up to so many live peers, all get every push; default 64
 	Now       func() time.Time // default time.Now
 	Log       logrus.FieldLogger
 }
@@ -161,7 +161,7 @@ func (c *ReplicaConfig) defaults() {
 		c.SyncEvery = 2 * time.Second
 	}
 	if c.Few <= 0 {
-		c.Few = 16
+		c.Few = 64
 	}
 	if c.Now == nil {
 		c.Now = time.Now
