@@ -157,12 +157,12 @@ func (d *Driver) create(caller context.Context, p plan) (runtime.Container, erro
 	if errors.Is(err, runtime.ErrNotFound) {
 		return runtime.Container{}, errors.New("its container was removed while it started")
 	}
-	if err != nil { // it runs, so what we know of it is an answer
+	if err == nil {
+		learn(c, in.State.Status)
+	} else { // it runs, so what we know of it is an answer
 		c = runtime.Container{ID: id, Labels: p.labels, State: runtime.Running, StartedAt: time.Now()}
 		d.again()
-		return c, nil
 	}
-	learn(c, in.State.Status)
 	return c, nil
 }
 
