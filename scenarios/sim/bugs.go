@@ -76,10 +76,11 @@ func Bugs() []Bug {
 	}
 }
 
-// Unproven are rules that no run has been seen to miss. The one there is saves the
-// work of another look: a bidder decides by its own record of the job, into which that
-// of the award was merged, so the version that the auctioneer meant changes nothing but
-// the reason that it is given. That the slot is wanted is asked besides ("stale-job").
+// Unproven are rules that no run has been seen to miss. Of the one there is it is thought,
+// and not shown, that it only saves another look: a bidder decides by its own record of
+// the job, into which that of the award was merged, so the version that the auctioneer
+// meant should change nothing but the reason that it is given. That the slot is wanted is
+// asked besides ("stale-job").
 func Unproven() []Bug {
 	return []Bug{
 		meddled("stale-version", "a bidder refuses a version of the job that is not its own", peer.Meddling{Standing: func(st *bidding.Standing) { st.JobIsMine = true }}),
